@@ -1,0 +1,306 @@
+"""The talk between a Locust worker and its engine: one JSON object a line, commands on stdin, answers on stdout.
+
+The engine's stdin is also its life line: at EOF it closes every stream, ships what it has and ends. Every command but
+`end` may come at any time; an id is chosen by the worker and never reused. Answers to one id come in the order
+accepted -> headers -> first_frame -> (timeout)* -> ended, each at most once except timeout. Times are CLOCK_MONOTONIC
+nanoseconds of the host both processes run on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Final
+
+from pvload.errors import FormatError
+
+VERSION: Final = 1
+OnSilence = str
+"""keep_waiting | resubscribe | end"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """First line: all an engine must know of its run. Answered by Ready, or by Failed and exit code 2."""
+
+    NAME: ClassVar[str] = "start"
+    version: int = VERSION
+    run: str
+    """UUID of the run, hex."""
+    worker: str
+    incarnation: int
+    collector: str
+    """ZeroMQ endpoint."""
+    spool: str
+    """Folder for this worker's segments; what a predecessor of the same run left in it is shipped first."""
+    target: dict[str, Any]
+    """`pvload.profiles.schema.Target` as JSON, address resolved (never "sim")."""
+    payload_check: str = "off"
+    payload_every: int = 1
+    spool_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """Open a stream on a connection of its own."""
+
+    NAME: ClassVar[str] = "open"
+    id: int
+    population: str
+    ordinal: int
+    number: int
+    """Counts the subscriber's calls from 1."""
+    device: str
+    quality: str = "full"
+    max_fps: int = 0
+    window_bytes: int = 1024 * 1024
+    silence_ms: float = 0.0
+    """The watchdog: this long without a frame is a timeout; 0 switches it off."""
+    on_silence: OnSilence = "keep_waiting"
+    stall_ms: float = 2000.0
+    """The profile's stall threshold, recorded with the call."""
+    stop_after_frames: int = 0
+    """End the call by order after so many frames; 0: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """Cancel stream `id` and close its connection. Answered by Ended."""
+
+    NAME: ClassVar[str] = "close"
+    id: int
+    by: str = "order"
+    """order | run_end"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Make a unary call; `arguments` are the request's fields as in protobuf's JSON with original field names."""
+
+    NAME: ClassVar[str] = "call"
+    id: int
+    method: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    timeout_ms: float = 30_000.0
+    due_ns: int = 0
+    operator: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """From at_ns (this host's monotonic clock) the plan wants the device to run, or not."""
+
+    NAME: ClassVar[str] = "wanted"
+    device: str
+    at_ns: int
+    wanted: bool
+    rate_hz: float = 0.0
+    width: int = 0
+    height: int = 0
+    binning_x: int = 0
+    binning_y: int = 0
+    exposure_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A load user changed state; recorded."""
+
+    NAME: ClassVar[str] = "user"
+    population: str
+    ordinal: int
+    change: str
+    """spawned | stopped | could_not_start"""
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something a reader of the report must know; recorded. `note` is a NoteClass name in lower case."""
+
+    NAME: ClassVar[str] = "note"
+    note: str
+    text: str
+    value: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Read the target's clock with GetParameter `count` times; each good answer becomes a PROBE record."""
+
+    NAME: ClassVar[str] = "probe"
+    id: int
+    device: str
+    parameter: str
+    count: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """The run's T_end: recorded as END. Streams stay open until they are closed."""
+
+    NAME: ClassVar[str] = "run_end"
+    at_ns: int
+    reason: str
+    """duration | interrupted | failed"""
+    warm_up_ns: int
+    planned_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """Close what is still open, ship everything, send FIN, answer Finished, exit. EOF on stdin means the same."""
+
+    NAME: ClassVar[str] = "finish"
+
+
+Command = Start | Open | Close | Call | Wanted | User | Note | Probe | RunEnd | Finish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The engine runs; `clock_offset_ns` is run axis minus this host's monotonic clock."""
+
+    NAME: ClassVar[str] = "ready"
+    pid: int
+    sender: str
+    clock_offset_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The command with this id (or Start: id -1) could not be carried out at all; nothing was sent to the target."""
+
+    NAME: ClassVar[str] = "failed"
+    id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headers:
+    """The server accepted stream `id`."""
+
+    NAME: ClassVar[str] = "headers"
+    id: int
+    connect_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstFrame:
+    """The first frame of stream `id` came."""
+
+    NAME: ClassVar[str] = "first_frame"
+    id: int
+    after_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeout:
+    """No frame on stream `id` for its silence_ms; what the engine does about it is in `action`."""
+
+    NAME: ClassVar[str] = "timeout"
+    id: int
+    waited_ms: float
+    action: OnSilence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Stream `id` is over and its connection closed. `by`: server | order | run_end | watchdog | engine."""
+
+    NAME: ClassVar[str] = "ended"
+    id: int
+    by: str
+    status: str
+    """gRPC code name, such as OK or UNAVAILABLE."""
+    details: str
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The answer to Call or Probe `id`. `answer`: the response as JSON with original field names, {} on failure."""
+
+    NAME: ClassVar[str] = "answered"
+    id: int
+    status: str
+    details: str
+    answer: dict[str, Any]
+    sent_ns: int
+    answered_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """Once a second, for Locust's statistics: what came on all streams of one population since the last one."""
+
+    NAME: ClassVar[str] = "aggregate"
+    population: str
+    frames: int
+    message_bytes: int
+    interval_ns_total: int
+    interval_ns_min: int
+    interval_ns_max: int
+    interval_ms_histogram: dict[str, int]
+    """Inter-arrival in milliseconds, rounded as Locust rounds response times -> number of frames."""
+    open_streams: int
+    errors: dict[str, int]
+    """Normalised `CODE: short text` -> streams that ended so without an order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """Everything is shipped and acknowledged (delivered), or it is said how many records are still in the spool."""
+
+    NAME: ClassVar[str] = "finished"
+    records: int
+    delivered: int
+
+
+Answer = Ready | Failed | Headers | FirstFrame | Timeout | Ended | Answered | Aggregate | Finished
+
+_COMMANDS: Final[dict[str, type[Command]]] = {
+    kind.NAME: kind for kind in (Start, Open, Close, Call, Wanted, User, Note, Probe, RunEnd, Finish)
+}
+_ANSWERS: Final[dict[str, type[Answer]]] = {
+    kind.NAME: kind for kind in (Ready, Failed, Headers, FirstFrame, Timeout, Ended, Answered, Aggregate, Finished)
+}
+
+
+def to_line(message: Command | Answer) -> bytes:
+    """One JSON object with its name under `is`, ended by a newline; the text itself holds no raw newline."""
+    return json.dumps({"is": message.NAME, **asdict(message)}, separators=(",", ":")).encode() + b"\n"
+
+
+def command_from_line(line: bytes | str) -> Command:
+    """Reads a command; FormatError names the line's fault."""
+    name, fields = _split(line)
+    kind = _COMMANDS.get(name)
+    if kind is None:
+        raise FormatError(f"unknown command {name!r}, expected one of {', '.join(_COMMANDS)}")
+    try:
+        return kind(**fields)
+    except TypeError as exc:
+        raise FormatError(f"command {name!r}: {exc}") from exc
+
+
+def answer_from_line(line: bytes | str) -> Answer:
+    """Reads an answer; FormatError names the line's fault."""
+    name, fields = _split(line)
+    kind = _ANSWERS.get(name)
+    if kind is None:
+        raise FormatError(f"unknown answer {name!r}, expected one of {', '.join(_ANSWERS)}")
+    try:
+        return kind(**fields)
+    except TypeError as exc:
+        raise FormatError(f"answer {name!r}: {exc}") from exc
+
+
+def _split(line: bytes | str) -> tuple[str, dict[str, Any]]:
+    try:
+        fields = json.loads(line)
+    except ValueError as exc:
+        raise FormatError(f"not a JSON object: {line[:80]!r}") from exc
+    if not isinstance(fields, dict) or not isinstance(fields.get("is"), str):
+        raise FormatError(f"a line must be an object that says what it is: {line[:80]!r}")
+    return fields.pop("is"), fields
