@@ -1,0 +1,1 @@
+"""Owns the judgement of a summary by its criteria: FAIL, INVALID, INCONCLUSIVE or PASS, never a quiet pass."""
