@@ -1,1 +1,1 @@
-"""Owns the messages and stubs the build generates from `protos/`; everything else in this directory is ignored by git."""
+"""Owns the messages and stubs that the build generates from `protos/`; git ignores all else in this directory."""

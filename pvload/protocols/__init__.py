@@ -1,1 +1,1 @@
-"""Owns the services spoken, one file each: open a stream, read a frame's header, change a parameter, tell how it ended."""
+"""Owns the services spoken, one file each: open a stream, read a frame's header, change a parameter, tell an end."""

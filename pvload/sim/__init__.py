@@ -1,1 +1,1 @@
-"""Owns the simulated daemons, their faults and the ledger of what was injected; shares nothing with the measuring side."""
+"""Owns the simulated daemons, their faults and the ledger of injected truth; shares nothing with the measurement."""
