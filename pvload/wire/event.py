@@ -247,9 +247,16 @@ target clock = our monotonic + (target_ns - (sent_ns + t_ns) / 2), off by at mos
 USER: Final = _layout(("population", "<u4"), ("ordinal", "<u4"), ("details", "<u4"))
 """A load user changed state: `code` = UserChange."""
 
-LOG: Final = _layout(("line", "<u4"), ("source", "<u4"), ("line_number", "<u8"), ("logged_wall_ns", "<i8"))
+LOG: Final = _layout(
+    ("line", "<u4"),
+    ("source", "<u4"),
+    ("line_number", "<u8"),
+    ("logged_wall_ns", "<i8"),
+    ("suppressed", "<u4"),
+)
 """A line of the daemon's log matched at `t_ns`. `code` = pvload.wire.event.LogClass; line, source: text ids;
-logged_wall_ns: the line's own stamp (0: it has none)."""
+logged_wall_ns: the line's own stamp (0: it has none). suppressed: lines of the same class since its last record that
+came too fast to be recorded one by one; so a class had as many lines as the sum of 1 + suppressed."""
 
 HOST: Final = _layout(
     ("cpu_ns", "<i8"),
@@ -393,7 +400,9 @@ def rows_of(records: Records, kind: Kind) -> Records:
     return records[records["kind"] == kind].view(LAYOUTS[kind])
 
 
-def encode(kind: Kind, *, t_ns: int, flags: int = 0, code: int = 0, ref: int = 0, **fields: int | float | bytes) -> bytes:
+def encode(
+    kind: Kind, *, t_ns: int, flags: int = 0, code: int = 0, ref: int = 0, **fields: int | float | bytes
+) -> bytes:
     """One record. For everything but the frame path, where `FRAME_STRUCT` is used directly.
 
     Raises ValueError for a field that the kind does not have; out-of-range integers raise OverflowError.
