@@ -15,7 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,10 +84,8 @@ class LineProcess:
     def close(self) -> None:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                try:
+                with suppress(BrokenPipeError):
                     pipe.close()
-                except BrokenPipeError:
-                    pass
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
@@ -117,7 +115,7 @@ class EngineProcess(LineProcess):
         deadline = time.monotonic() + timeout_s
         while (line := self.line(deadline - time.monotonic())) is not None:
             answer = command.answer_from_line(line)
-            if answer.NAME == name and (id is None or getattr(answer, "id", None) == id):
+            if name == answer.NAME and (id is None or getattr(answer, "id", None) == id):
                 return answer
         raise TimeoutError(f"the engine gave no {name!r} (id {id}) within {timeout_s} s")
 

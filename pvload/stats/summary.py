@@ -1,8 +1,8 @@
 """What a run came to: frozen values, the only thing that verdict and report read.
 
 Counts are integers. Seconds (`_s`) and milliseconds (`_ms`) are floats made from integer nanoseconds at the very end.
-`at_s` is time on the run's axis: seconds from `RunFacts.start_ns`, the first event that belongs to the run. A figure that could not be
-measured is None, never 0. Lists are bounded (1,000 longest or first) and state how many there were in all.
+`at_s` is time on the run's axis: seconds from `RunFacts.start_ns`, the first event that belongs to the run. A figure
+that could not be measured is None, never 0. Lists are bounded (1,000 longest or first) and state how many there were in all.
 """
 
 from __future__ import annotations

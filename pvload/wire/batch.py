@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Final
 
@@ -42,7 +42,7 @@ class Message(IntEnum):
     MISSING = 3
     """first, count of records that can never be shipped; payload: JSON {"reason": ...}."""
     FIN = 4
-    """count = records ever made by this sender: nothing follows. Answered by FINISHED when all are journaled or stated."""
+    """count = records ever made by this sender: nothing follows. FINISHED answers when all are journaled or stated."""
     PING = 5
     """a = sender's monotonic_ns at sending. Answered by PONG."""
     ACK = 11
@@ -89,18 +89,23 @@ class Hello:
     """Hex of the sender this one replaces, if any."""
 
     def to_json(self) -> bytes:
+        """The HELLO payload."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode()
 
     @classmethod
     def from_json(cls, payload: bytes) -> Hello:
         """Raises FormatError if fields are missing, unknown or of another type."""
         try:
-            fields = json.loads(payload)
-            hello = cls(**fields)
+            values = json.loads(payload)
+            hello = cls(**values)
         except (ValueError, TypeError) as exc:
             raise FormatError(f"HELLO of a sender cannot be read: {exc}") from exc
-        if not isinstance(hello.incarnation, int) or not isinstance(hello.worker, str):
-            raise FormatError("HELLO of a sender: incarnation must be a number and worker a text")
+        for item in fields(cls):
+            expected = int if item.name in ("incarnation", "pid") else str
+            if type(values.get(item.name, "")) is not expected:
+                raise FormatError(
+                    f"HELLO of a sender: {item.name} is {values[item.name]!r}, expected {expected.__name__}"
+                )
         return hello
 
 

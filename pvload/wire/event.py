@@ -397,7 +397,8 @@ def decode(payload: bytes | memoryview) -> Records:
 
 def rows_of(records: Records, kind: Kind) -> Records:
     """The rows of one kind, in order, as a copy with that kind's fields."""
-    return records[records["kind"] == kind].view(LAYOUTS[kind])
+    rows: Records = records[records["kind"] == kind].view(LAYOUTS[kind])
+    return rows
 
 
 def encode(

@@ -8,7 +8,9 @@ from pvload.errors import FormatError
 from pvload.wire import command
 
 COMMANDS = [
-    command.Start(run="ab", worker="w", incarnation=1, collector="tcp://127.0.0.1:1", spool="s", target={"device": "x"}),
+    command.Start(
+        run="ab", worker="w", incarnation=1, collector="tcp://127.0.0.1:1", spool="s", target={"device": "x"}
+    ),
     command.Open(id=7, population="viewer", ordinal=1, number=2, device="prime_bsi", max_fps=30),
     command.Close(id=7),
     command.Call(id=8, method="SetParameter", arguments={"value": '{"x":0}\n'}, due_ns=5),
