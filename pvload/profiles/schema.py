@@ -7,10 +7,13 @@ Units are in the names as in the file (ms, hz, bytes); conversion to nanoseconds
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+import types
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+DEFAULT_STALL_S = 2.0
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -156,6 +159,11 @@ class Criteria(Table):
     waive: list[str] = []
     """Names of criteria whose missing witness is accepted."""
 
+    @property
+    def stall_threshold_s(self) -> float:
+        """A silence on one call longer than this is a stall; 2 s where no limit is named."""
+        return self.longest_stall_s or DEFAULT_STALL_S
+
 
 class Fault(Table):
     """`[[simulator.faults]]`: one thing the simulated daemon does wrong. Frames count from 0 per acquisition."""
@@ -234,3 +242,35 @@ class Profile(Table):
         if not isinstance(value, dict):
             raise ValueError("a profile is a TOML document with tables [run], [target], [[users]] ...")
         return value
+
+
+def known_keys(path: Sequence[str | int]) -> tuple[str, ...]:
+    """The keys of the table at `path` (of any element, where it passes through a list); empty if there is no such table."""
+    model = _below(Profile, path)
+    return tuple(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else ()
+
+
+def field_annotation(path: Sequence[str | int]) -> Any:
+    """The type of the value at `path`, None if the profile has no such key."""
+    return _below(Profile, path)
+
+
+def _below(annotation: Any, path: Sequence[str | int]) -> Any:
+    """Follows keys and list positions through models, lists and dicts; of a union, the branch that has keys."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _below(get_args(annotation)[0], path)
+    if origin in (Union, types.UnionType):
+        branches = [branch for branch in get_args(annotation) if branch is not type(None)]
+        tables = [branch for branch in branches if isinstance(branch, type) and issubclass(branch, BaseModel)]
+        return _below((tables or branches)[0], path)
+    if not path:
+        return annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        known = annotation.model_fields.get(str(path[0]))
+        return None if known is None else _below(known.annotation, path[1:])
+    if origin in (list, tuple):
+        return _below(get_args(annotation)[0], path[1:])
+    if origin is dict:
+        return _below(get_args(annotation)[1], path[1:])
+    return None
