@@ -1,4 +1,4 @@
-"""Says in plain words what is wrong in a profile: one line for each fault, with file, key, value and what was expected."""
+"""Says in plain words what is wrong in a profile: for each fault one line with file, key, value and expectation."""
 
 from __future__ import annotations
 

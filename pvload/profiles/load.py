@@ -108,7 +108,7 @@ def _find(name: str) -> Path:
     guess = f", did you mean {near[0]}?" if near else ""
     raise ConfigError(
         f"no profile is named {name!r}{guess}",
-        hint=f"profiles that ship: {', '.join(names())}; a file of your own is given by its path, such as ./{name}.toml",
+        hint=f"profiles that ship: {', '.join(names())}; your own file is given by its path, such as ./{name}.toml",
     )
 
 

@@ -18,7 +18,7 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 864
 
 
 def parse_duration(value: object) -> float:
-    """Seconds of `20s`, `1.5min`, `30m`, `24h`, `250ms` or a bare number of seconds; ValueError says what it expects."""
+    """Seconds of `20s`, `1.5min`, `30m`, `24h`, `250ms` or a bare number of them; ValueError says what it expects."""
     if isinstance(value, bool):
         raise ValueError("expected a duration such as '20s' or '30min'")
     if isinstance(value, int | float):
@@ -191,7 +191,7 @@ class Fault(Table):
     count: int = Field(default=1, ge=1)
     duration: Duration = 0.0
     subscriber: int = Field(default=-1, ge=-1)
-    """Which StreamFrames call of the simulator (from 0, in the order of arrival) it hits; -1: all. Not for producer faults."""
+    """Which StreamFrames call of the simulator (from 0, as they arrive) it hits; -1: all. Not for producer faults."""
     code: str = "INTERNAL"
     text: str = "injected"
 
@@ -245,7 +245,7 @@ class Profile(Table):
 
 
 def known_keys(path: Sequence[str | int]) -> tuple[str, ...]:
-    """The keys of the table at `path` (of any element, where it passes through a list); empty if there is no such table."""
+    """The keys of the table at `path` (of any element, where it passes through a list); empty if there is none."""
     model = _below(Profile, path)
     return tuple(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else ()
 

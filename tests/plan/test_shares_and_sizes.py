@@ -1,0 +1,104 @@
+"""How users are shared out, and what the plan expects of frames."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pvload.plan.expected import Region, expected_rate, frame_size, region, warm_up_s
+from pvload.plan.share import Share, distribute, seed_of, shares
+from pvload.profiles.load import load
+from pvload.profiles.schema import Camera, Profile, Run, Users
+
+
+def profile_of(*users: Users) -> Profile:
+    return Profile(run=Run(name="x", duration=10), users=list(users))
+
+
+OPERATOR = Users(name="operator", kind="operator")
+
+
+@pytest.mark.parametrize(
+    ("weights", "users", "expected"),
+    [
+        ((1,), 4, {"operator": 1, "p0": 3}),
+        ((1,), 1, {"operator": 1, "p0": 0}),
+        ((1,), 0, {"operator": 0, "p0": 0}),
+        ((3, 1), 5, {"operator": 1, "p0": 3, "p1": 1}),
+        ((2, 1), 6, {"operator": 1, "p0": 3, "p1": 2}),
+        ((1, 1), 4, {"operator": 1, "p0": 2, "p1": 1}),
+        ((0, 2), 3, {"operator": 1, "p0": 0, "p1": 2}),
+        ((0,), 3, {"operator": 1, "p0": 0}),
+    ],
+)
+def test_counts_are_weights_and_the_operator_stays(
+    weights: tuple[int, ...], users: int, expected: dict[str, int]
+) -> None:
+    profile = profile_of(OPERATOR, *(Users(name=f"p{i}", count=weight) for i, weight in enumerate(weights)))
+    assert distribute(profile, users) == expected
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=5).filter(any), st.integers(1, 500))
+def test_nobody_is_lost_or_invented(weights: list[int], users: int) -> None:
+    """The sum is the total, and nobody is more than one away from the exact share."""
+    profile = profile_of(OPERATOR, *(Users(name=f"p{i}", count=weight) for i, weight in enumerate(weights)))
+    shared = distribute(profile, users)
+    assert sum(shared.values()) == users
+    for i, weight in enumerate(weights):
+        assert abs(shared[f"p{i}"] - (users - 1) * weight / sum(weights)) < 1
+
+
+def test_ordinals_count_from_zero_within_a_population() -> None:
+    (operator, viewer) = shares(load("scenario-a").profile, {"operator": 1, "viewer": 3})
+    assert (list(operator.ordinals), list(viewer.ordinals)) == ([0], [0, 1, 2])
+    assert viewer == Share("viewer", "subscriber", 3)
+
+
+def test_seeds_differ_between_users_and_stay_between_runs() -> None:
+    seeds = {seed_of(run, name, ordinal) for run in (1, 2) for name in ("a", "b") for ordinal in range(50)}
+    assert len(seeds) == 200
+    assert seed_of(1, "viewer", 0) == seed_of(1, "viewer", 0)
+
+
+@pytest.mark.parametrize(
+    ("camera", "rate"),
+    [
+        (Camera(exposure_ms=100), 10),
+        (Camera(exposure_ms=100, rate_hz=7), 7),
+        (Camera(exposure_ms=10, paced_by_exposure=False), 0),
+        (Camera(exposure_ms=10, paced_by_exposure=False, rate_hz=30), 30),
+    ],
+)
+def test_the_rate_is_stated_or_given_by_the_exposure_or_unknown(camera: Camera, rate: float) -> None:
+    assert expected_rate(camera) == rate
+
+
+@pytest.mark.parametrize(
+    ("camera", "quality", "size"),
+    [
+        (Camera(), "full", (2048, 2048)),
+        (Camera(), "preview", (1024, 1024)),
+        (Camera(), "fast", (512, 512)),
+        (Camera(roi="quarter"), "full", (1024, 1024)),
+        (Camera(binning=(2, 2)), "full", (1024, 1024)),
+        (Camera(roi="quarter", binning=(2, 4)), "preview", (256, 128)),
+        (Camera.model_validate({"roi": {"x": 1, "y": 1, "width": 7, "height": 5}}), "preview", (3, 2)),
+        (Camera.model_validate({"roi": {"x": 1, "y": 1, "width": 3, "height": 9}}), "fast", (3, 9)),
+    ],
+)
+def test_region_binning_and_quality_set_the_size(camera: Camera, quality: str, size: tuple[int, int]) -> None:
+    """A picture smaller than the block that a quality averages is left alone, as the daemon does."""
+    found = frame_size(camera, quality)
+    assert (found.width, found.height) == size
+    assert found.decoded_bytes == 2 * size[0] * size[1]
+
+
+def test_a_quarter_lies_in_the_middle() -> None:
+    assert region(Camera(roi="quarter")) == Region(512, 512, 1024, 1024)
+
+
+@pytest.mark.parametrize(("stated", "duration", "effective"), [(5, 1800, 5), (5, 20, 5), (5, 8, 2), (0, 8, 0)])
+def test_warm_up_is_at_most_a_quarter_of_the_run(stated: float, duration: float, effective: float) -> None:
+    profile = Profile(run=Run(name="x", duration=duration, warm_up=stated), users=[OPERATOR])
+    assert warm_up_s(profile) == effective
