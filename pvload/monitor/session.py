@@ -138,6 +138,6 @@ def monitor(settings: Settings, order: Order, clock: Clock, announce: Callable[[
         log.finish(deadline_ns=clock.monotonic_ns() + DRAIN_NS)
         heartbeat()
         recorder.close()
-        return shipper.finish(FINISH_S)
+        return shipper.finish(FINISH_S).delivered == spool.count
     finally:
         shipper.stop()

@@ -36,7 +36,8 @@ SAMPLES = [
     (LogClass.SLOW_OBSERVER, "T  WARN taps: Observer grpc_stream_observer exceeded timing budget elapsed_us=4100"),
     (
         LogClass.STALL_TICK,
-        "[PVCAM DEBUG] Timeouts: 2, Status: 1, Bytes: 0, BufferCnt: 0, streaming: true, callback_pending: 0, err_code: 0",
+        "[PVCAM DEBUG] Timeouts: 2, Status: 1, Bytes: 0, BufferCnt: 0, streaming: true, callback_pending: 0, "
+        "err_code: 0",
     ),
     (LogClass.STALL_END, "T  WARN daq_driver_pvcam: max consecutive timeouts reached"),
     (LogClass.STALL_END, "[PVCAM DEBUG] Breaking due to max consecutive timeouts"),
