@@ -1,0 +1,50 @@
+"""`python -m pvload.engine`: one data-plane process; commands on stdin, answers on stdout, log on stderr.
+
+Ends in order at `finish`, at EOF on stdin and at SIGTERM, which the kernel also sends when the parent dies. Ctrl-C
+reaches the one that orders the end, so SIGINT does nothing here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+from typing import Final
+
+from pvload.clock import SystemClock
+from pvload.engine.life import Life
+from pvload.engine.outbox import Outbox
+
+_PR_SET_PDEATHSIG: Final = 1
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long another thread may hold the interpreter while a frame waits for its stamp."""
+
+
+def _private_stdout() -> int:
+    """The pipe of answers under a new number; whatever else writes to stdout goes to the log."""
+    answers = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+async def _live() -> int:
+    life = Life(clock=SystemClock(), commands_fd=sys.stdin.fileno(), outbox=Outbox(_private_stdout()))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, life.end)
+    return await life.live()
+
+
+def main() -> int:
+    """Runs the engine and gives its exit code."""
+    # Covers a parent that dies while a sibling still holds our stdin open.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    return asyncio.run(_live())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""What every stream and call of an engine shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pvload.clock import Clock
+from pvload.engine.frames import Inspection
+from pvload.engine.outbox import Outbox
+from pvload.engine.tally import Tally
+from pvload.protocols.endpoint import Endpoint
+from pvload.protocols.payload import Sampling
+from pvload.protocols.seam import StreamProtocol
+from pvload.ship.recorder import Recorder
+
+
+@dataclass(slots=True)
+class Wanting:
+    """What the engine was told last about a device: whether the plan wants it to run, and since when."""
+
+    wanted: bool
+    at_ns: int
+
+
+@dataclass(slots=True)
+class Context:
+    """The engine's parts, made once at its start."""
+
+    clock: Clock
+    endpoint: Endpoint
+    protocol: StreamProtocol
+    recorder: Recorder
+    outbox: Outbox
+    sampling: Sampling
+    inspection: Inspection
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    """By population."""
+    wanting: dict[str, Wanting] = field(default_factory=dict)
+    """By device; a device nobody spoke of counts as wanted."""
+    frames: int = 0
+    """Frames of all streams since the start."""
+
+    def tally(self, population: str) -> Tally:
+        """The population's tally, made at first use."""
+        found = self.tallies.get(population)
+        if found is None:
+            found = self.tallies[population] = Tally(population)
+        return found

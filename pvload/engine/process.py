@@ -1,0 +1,178 @@
+"""The engine's core: one method a command, each stream and call a task of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from pvload.engine.calls import Calls
+from pvload.engine.context import Context, Wanting
+from pvload.engine.stream import ON_SILENCE, Stream
+from pvload.errors import FormatError, PvloadError
+from pvload.wire import command
+from pvload.wire.event import EndedBy, EndReason, Kind, NoteClass, UserChange
+
+log = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S: Final = 3.0
+"""How long streams and calls may take to end once everything is cancelled."""
+IDS_KEPT: Final = 65_536
+"""Ids remembered, newest last, to refuse one that comes twice."""
+
+
+class Engine:
+    """Carries out commands; `closed` ends whatever is open."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._calls = Calls(context)
+        self._streams: dict[int, Stream] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._used: dict[int, None] = {}
+        self._end_recorded = False
+
+    @property
+    def streams(self) -> int:
+        """Streams open now."""
+        return len(self._streams)
+
+    def carry_out(self, order: command.Command) -> None:
+        """Begins what is ordered; FormatError if the command does not belong here or names what does not exist."""
+        match order:
+            case command.Open():
+                self._open(order)
+            case command.Close():
+                self._close(order)
+            case command.Call():
+                self._claim(order.id)
+                request = self._context.protocol.unary(order.method, order.arguments)
+                self._spawn(self._calls.make(order, request))
+            case command.Probe():
+                self._claim(order.id)
+                request = self._context.protocol.probe(order.device, order.parameter)
+                self._spawn(self._calls.probe(order, request))
+            case command.Wanted():
+                self._wanted(order)
+            case command.User():
+                self._user(order)
+            case command.Note():
+                self._note(order)
+            case command.RunEnd():
+                self._run_end(order)
+            case _:
+                raise FormatError(f"command {order.NAME!r} has no place here")
+
+    async def closed(self) -> None:
+        """Ends every stream and call, and returns when their ends are recorded or CLOSE_TIMEOUT_S is over."""
+        by = EndedBy.RUN_END if self._end_recorded else EndedBy.ENGINE
+        for stream in list(self._streams.values()):
+            stream.close(by)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=CLOSE_TIMEOUT_S)
+            for task in late:
+                log.warning("cancelled at the end: %s", task.get_name())
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=CLOSE_TIMEOUT_S)
+        await self._calls.close()
+
+    def _open(self, order: command.Open) -> None:
+        ordered_ns = self._context.clock.monotonic_ns()
+        if order.on_silence not in ON_SILENCE:
+            raise FormatError(f"on_silence {order.on_silence!r}, expected one of {', '.join(ON_SILENCE)}")
+        request = self._context.protocol.stream(order)
+        self._claim(order.id)
+        stream = Stream(order, request=request, ordered_ns=ordered_ns, context=self._context)
+        self._streams[order.id] = stream
+        self._spawn(self._run(stream))
+
+    async def _run(self, stream: Stream) -> None:
+        try:
+            await stream.run()
+        finally:
+            del self._streams[stream.order.id]
+
+    def _close(self, order: command.Close) -> None:
+        """Closes a stream; one that just ended by itself has been answered already."""
+        stream = self._streams.get(order.id)
+        if stream is not None:
+            stream.close(EndedBy.RUN_END if order.by == "run_end" else EndedBy.ORDER)
+
+    def _claim(self, number: int) -> None:
+        """Takes an id for good: the records of two calls must never meet under one."""
+        if number in self._used or not 0 <= number < 2**32:
+            raise FormatError(f"id {number} was used before, or is none")
+        self._used[number] = None
+        if len(self._used) > IDS_KEPT:
+            del self._used[next(iter(self._used))]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            log.error("a stream or call failed inside the engine", exc_info=exc)
+
+    def _wanted(self, order: command.Wanted) -> None:
+        recorder = self._context.recorder
+        recorder.append(
+            Kind.WANTED,
+            t_ns=order.at_ns,
+            code=int(order.wanted),
+            device=recorder.text_id(order.device),
+            width=order.width,
+            height=order.height,
+            binning_x=order.binning_x,
+            binning_y=order.binning_y,
+            rate_hz=order.rate_hz,
+            exposure_ms=order.exposure_ms,
+            known_ns=self._context.clock.monotonic_ns(),
+        )
+        self._context.wanting[order.device] = Wanting(order.wanted, order.at_ns)
+
+    def _user(self, order: command.User) -> None:
+        recorder = self._context.recorder
+        recorder.append(
+            Kind.USER,
+            code=_member(UserChange, order.change),
+            population=recorder.text_id(order.population),
+            ordinal=order.ordinal,
+            details=recorder.text_id(order.details),
+        )
+
+    def _note(self, order: command.Note) -> None:
+        recorder = self._context.recorder
+        recorder.append(
+            Kind.NOTE, code=_member(NoteClass, order.note), text=recorder.text_id(order.text), value=order.value
+        )
+
+    def _run_end(self, order: command.RunEnd) -> None:
+        if self._end_recorded:
+            return
+        self._context.recorder.append(
+            Kind.END,
+            t_ns=order.at_ns,
+            code=_member(EndReason, order.reason),
+            warm_up_ns=order.warm_up_ns,
+            planned_ns=order.planned_ns,
+        )
+        self._end_recorded = True
+
+
+def _member(kind: type[UserChange | NoteClass | EndReason], name: str) -> int:
+    """The number of the member that `name` names in lower case; FormatError lists the known ones."""
+    try:
+        return int(kind[name.upper()])
+    except KeyError as exc:
+        known = ", ".join(member.name.lower() for member in kind)
+        raise FormatError(f"{kind.__name__} {name!r} is unknown, expected one of {known}") from exc
+
+
+def reason(exc: PvloadError) -> str:
+    """One line for a Failed answer."""
+    return f"{exc.message} ({exc.hint})" if exc.hint else exc.message

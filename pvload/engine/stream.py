@@ -1,0 +1,214 @@
+"""One call of one subscriber, from its order to its end, on a connection of its own.
+
+Whatever ends it, the call is cancelled and its channel closed before ENDED is recorded: a server keeps a stream whose
+client merely stopped reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+import grpc
+import grpc.aio
+
+from pvload.clock import NS_PER_MS, NS_PER_S
+from pvload.engine.channels import connect
+from pvload.engine.context import Context
+from pvload.engine.frames import FrameLine
+from pvload.errors import FormatError
+from pvload.protocols.seam import Ending, Request
+from pvload.wire import command
+from pvload.wire.event import EndedBy, Kind, NoteClass, Quality
+
+log = logging.getLogger(__name__)
+
+_Frames = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
+
+ON_SILENCE: Final = {"keep_waiting": 0, "resubscribe": 1, "end": 2}
+"""`action` of a WAIT_TIMEOUT record."""
+
+
+class Stream:
+    """A StreamFrames call; `run` is its whole life, `close` ends it early."""
+
+    def __init__(self, order: command.Open, *, request: Request, ordered_ns: int, context: Context) -> None:
+        self.order = order
+        self._request = request
+        self._ordered_ns = ordered_ns
+        self._context = context
+        self._tally = context.tally(order.population)
+        self._line = FrameLine(
+            order.id,
+            protocol=context.protocol,
+            recorder=context.recorder,
+            sampling=context.sampling,
+            inspection=context.inspection,
+        )
+        self._ended_by = EndedBy.SERVER
+        self._call: grpc.aio.UnaryStreamCall[bytes, bytes] | None = None
+        self._opened_ns = 0
+        self._last_ns = 0
+        self._silence_ns = round(order.silence_ms * NS_PER_MS)
+        self._watchdog: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"Stream({self.order.id}, {self.order.population} {self.order.ordinal}, {self._line.frames} frames)"
+
+    def close(self, by: EndedBy) -> None:
+        """Cancels the call; the first reason given stands. May come at any time of the stream's life."""
+        if self._ended_by is EndedBy.SERVER:
+            self._ended_by = by
+        if self._call is not None:
+            self._call.cancel()
+
+    async def run(self) -> None:
+        """Opens, reads until the end, closes the connection, and says how it ended."""
+        self._tally.open_streams += 1
+        status, details = grpc.StatusCode.CANCELLED, ""
+        try:
+            if self._ended_by is EndedBy.SERVER:
+                status, details = await self._opened_and_read()
+            else:
+                self._record_opened()
+        finally:
+            if self._watchdog is not None:
+                self._watchdog.cancel()
+            self._tally.open_streams -= 1
+            ended_ns = self._context.clock.monotonic_ns()
+        await self._line.drained()
+        self._record_ended(status, details, ended_ns)
+
+    async def _opened_and_read(self) -> tuple[grpc.StatusCode, str]:
+        channel = connect(self._context.endpoint, self.order.window_bytes)
+        try:
+            call_type: _Frames = channel.unary_stream(self._request.path)
+            self._record_opened()
+            self._arm_watchdog(self._opened_ns)
+            call = self._call = call_type(self._request.message, metadata=self._context.endpoint.metadata)
+            try:
+                return await self._read(call)
+            except asyncio.CancelledError:
+                return grpc.StatusCode.CANCELLED, ""
+            except FormatError as exc:
+                return grpc.StatusCode.INTERNAL, exc.message
+            except grpc.aio.AioRpcError as exc:
+                return exc.code(), exc.details() or ""
+            finally:
+                call.cancel()
+        finally:
+            await channel.close()
+
+    async def _read(self, call: grpc.aio.UnaryStreamCall[bytes, bytes]) -> tuple[grpc.StatusCode, str]:
+        await call.initial_metadata()
+        headers_ns = self._context.clock.monotonic_ns()
+        if not call.done() or await call.code() is grpc.StatusCode.OK:
+            self._saw_headers(headers_ns)
+        now_ns = self._context.clock.monotonic_ns
+        async for message in call:
+            t_ns = now_ns()
+            if self._ended_by is not EndedBy.SERVER:
+                break
+            self._saw_message(message, t_ns)
+        return (await call.code()), (await call.details()) or ""
+
+    def _saw_headers(self, t_ns: int) -> None:
+        self._context.recorder.append(Kind.HEADERS, ref=self.order.id, t_ns=t_ns)
+        connect_ms = (t_ns - self._opened_ns) / NS_PER_MS
+        self._context.outbox.send(command.Headers(id=self.order.id, connect_ms=connect_ms))
+
+    def _saw_message(self, message: bytes, t_ns: int) -> None:
+        first = self._line.frames == 0
+        frame = self._line.take(message, t_ns)
+        self._context.frames += 1
+        self._tally.frame(len(message), -1 if first else t_ns - self._last_ns)
+        self._last_ns = t_ns
+        if first:
+            after_ms = (t_ns - self._opened_ns) / NS_PER_MS
+            self._context.outbox.send(command.FirstFrame(id=self.order.id, after_ms=after_ms))
+            if frame.device != self.order.device:
+                self._note_other_device(frame.device)
+        if self._line.frames == self.order.stop_after_frames:
+            self.close(EndedBy.ORDER)
+
+    def _note_other_device(self, device: str) -> None:
+        text = f"stream of {self.order.device} carries frames of {device!r}"
+        recorder = self._context.recorder
+        recorder.append(Kind.NOTE, code=NoteClass.CAMERA_NOT_AS_PLANNED, text=recorder.text_id(text))
+
+    def _arm_watchdog(self, quiet_since_ns: int) -> None:
+        if self._silence_ns > 0:
+            left_ns = quiet_since_ns + self._silence_ns - self._context.clock.monotonic_ns()
+            loop = asyncio.get_running_loop()
+            self._watchdog = loop.call_later(max(left_ns, 0) / NS_PER_S, self._watch, quiet_since_ns)
+
+    def _watch(self, quiet_since_ns: int) -> None:
+        """Fires when the silence that began at quiet_since_ns would be long enough, unless something came since."""
+        now_ns = self._context.clock.monotonic_ns()
+        wanting = self._context.wanting.get(self.order.device)
+        if wanting is not None and not wanting.wanted:
+            self._arm_watchdog(now_ns)
+            return
+        wanted_ns = 0 if wanting is None else wanting.at_ns
+        quiet_ns = max(quiet_since_ns, self._last_ns, wanted_ns)
+        if now_ns - quiet_ns < self._silence_ns:
+            self._arm_watchdog(quiet_ns)
+            return
+        self._timed_out(now_ns, now_ns - max(self._last_ns, self._opened_ns, wanted_ns))
+        self._arm_watchdog(now_ns)
+
+    def _timed_out(self, now_ns: int, waited_ns: int) -> None:
+        action = self.order.on_silence
+        self._context.recorder.append(
+            Kind.WAIT_TIMEOUT,
+            ref=self.order.id,
+            t_ns=now_ns,
+            waited_ns=waited_ns,
+            action=ON_SILENCE[action],
+            frames=self._line.frames,
+        )
+        waited_ms = waited_ns / NS_PER_MS
+        self._context.outbox.send(command.Timeout(id=self.order.id, waited_ms=waited_ms, action=action))
+        if action != "keep_waiting":
+            self.close(EndedBy.WATCHDOG)
+
+    def _record_opened(self) -> None:
+        order, recorder = self.order, self._context.recorder
+        population, device = recorder.text_id(order.population), recorder.text_id(order.device)
+        self._opened_ns = self._context.clock.monotonic_ns()
+        recorder.append(
+            Kind.OPENED,
+            ref=order.id,
+            t_ns=self._opened_ns,
+            code=Quality[order.quality.upper()],
+            ordered_ns=self._ordered_ns,
+            population=population,
+            device=device,
+            ordinal=order.ordinal,
+            number=order.number,
+            max_fps=order.max_fps,
+            window_bytes=order.window_bytes,
+            stall_ns=round(order.stall_ms * NS_PER_MS),
+        )
+
+    def _record_ended(self, status: grpc.StatusCode, details: str, ended_ns: int) -> None:
+        number, name, recorder = status.value[0], status.name, self._context.recorder
+        recorder.append(
+            Kind.ENDED,
+            ref=self.order.id,
+            t_ns=ended_ns,
+            code=self._ended_by,
+            details=recorder.text_id(details),
+            status=number,
+            frames=self._line.frames,
+            message_bytes=self._line.message_bytes,
+        )
+        by = self._ended_by.name.lower()
+        self._context.outbox.send(
+            command.Ended(id=self.order.id, by=by, status=name, details=details, frames=self._line.frames)
+        )
+        if self._ended_by is EndedBy.SERVER:
+            log.info("%r ended by the server: %s %s", self, name, details)
+            if self._context.protocol.ending(number, details) is not Ending.REFUSED:
+                self._tally.error(name, details or "ended by the server")
