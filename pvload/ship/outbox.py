@@ -36,7 +36,7 @@ class Outbox:
         return self.sent - self.acknowledged
 
     def resume(self, known: int) -> None:
-        """The collector answered HELLO: it knows `known` records (maybe fewer than before), and nothing is in flight."""
+        """The collector answered HELLO: it knows `known` records, maybe fewer than before; nothing is in flight."""
         self.acknowledged = self.sent = known
         self._ends.clear()
         self._gap = -1

@@ -201,6 +201,12 @@ class JournalReader:
         """Messages refused in the run."""
         return int(_meta(self._connection, "rejected") or 0)
 
+    @property
+    def missing(self) -> int:
+        """Records stated missing, over all senders."""
+        query = "SELECT coalesce(sum(count), 0) FROM batches WHERE records IS NULL"
+        return int(self._connection.execute(query).fetchone()[0])
+
     def senders(self) -> tuple[JournaledSender, ...]:
         """All senders, in the order of their first HELLO."""
         return _senders(self._connection)

@@ -1,0 +1,309 @@
+"""The collector's loop: messages in, journal, answers out, fold, live figures. A thin shell around `Intake`.
+
+One round takes what the socket holds (bounded), makes it one transaction, answers, and only then folds. What the fold
+holds is what the journal holds, in each sender's order. When the journal fails, nothing is acknowledged any more and
+nothing retried: `live.json` says so, the senders keep what they have, and the end comes when it is ordered.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+import zmq
+
+from pvload.clock import NS_PER_MS, NS_PER_S, Clock, boot_id
+from pvload.collect.ending import End, awaited, end_from_line, interrupted
+from pvload.collect.intake import Intake, joined
+from pvload.errors import FormatError, PvloadError
+from pvload.wire.batch import HEADER, MAX_BATCH_RECORDS, Envelope, Hello, Message, pack
+from pvload.wire.event import RECORD_BYTES, Records, decode
+from pvload.wire.journal import (
+    BatchRow,
+    FinishedRow,
+    JournalError,
+    JournalReader,
+    JournalWriter,
+    RejectedRow,
+    Row,
+    SenderRow,
+)
+from pvload.wire.live import Live, LiveAccounting, LiveFigures, write_live
+
+_log = logging.getLogger(__name__)
+
+ROUND_MESSAGES: Final = 512
+ROUND_BYTES: Final = 8 * 1024 * 1024
+ROUND_NS: Final = 5 * NS_PER_MS
+"""A round takes at most so much off the socket before it commits."""
+_POLL_MS: Final = 100
+_RECEIVE_QUEUE: Final = 64
+"""Messages a peer; senders keep at most 16 batches in flight."""
+_LARGEST_MESSAGE: Final = HEADER.size + MAX_BATCH_RECORDS * RECORD_BYTES
+_LIVE_EVERY_NS: Final = NS_PER_S
+_JUDGE_EVERY_NS: Final = 5 * NS_PER_S
+_JUDGE_SHARE: Final = 100
+"""Judging so far may take one part in so many of the time."""
+_ORDER_BYTES: Final = 64 * 1024
+
+
+class Fold(Protocol):
+    """What `pvload.stats.fold.RunFold` does for the collector."""
+
+    def hello(self, sender: bytes, hello: Hello) -> None:
+        """A sender is known; before anything else of it."""
+        ...
+
+    def add(self, sender: bytes, records: Records) -> None:
+        """The sender's next records, in order."""
+        ...
+
+    def missing(self, sender: bytes, first: int, count: int, reason: str) -> None:
+        """The sender's next `count` records do not exist any more."""
+        ...
+
+    def finished(self, sender: bytes, total: int) -> None:
+        """The sender made `total` records and they are all accounted for."""
+        ...
+
+    def rejected(self, count: int) -> None:
+        """`count` more messages were refused."""
+        ...
+
+    def live(self) -> LiveFigures:
+        """What is known so far, cheaply."""
+        ...
+
+
+def feed(fold: Fold, row: Row) -> None:
+    """One journal row into the fold."""
+    match row:
+        case BatchRow(sender=sender, records=bytes(records)):
+            fold.add(sender, decode(records))
+        case BatchRow(sender=sender, first=first, count=count, reason=reason):
+            fold.missing(sender, first, count, reason)
+        case SenderRow(sender=sender, hello=hello):
+            fold.hello(sender, hello)
+        case FinishedRow(sender=sender, total=total):
+            fold.finished(sender, total)
+        case RejectedRow(count=count):
+            fold.rejected(count)
+
+
+def refill(fold: Fold, journal: JournalReader) -> None:
+    """All that the journal holds into a new fold, sender by sender."""
+    for row in journal.senders():
+        feed(fold, SenderRow(row.sender, row.hello))
+        for first, count, records, reason in journal.batches(row.sender):
+            feed(fold, BatchRow(row.sender, first, count, records, reason))
+        if row.total is not None:
+            feed(fold, FinishedRow(row.sender, row.total))
+    if journal.rejected:
+        fold.rejected(journal.rejected)
+
+
+class Collector:
+    """One run's collector, from `listen` until `serve` returns. Single-threaded."""
+
+    def __init__(
+        self,
+        *,
+        run_dir: Path,
+        intake: Intake,
+        journal: JournalWriter,
+        fold: Fold,
+        clock: Clock,
+        verdict_so_far: Callable[[], str],
+        run: bytes,
+    ) -> None:
+        self.trouble = ""
+        """Why nothing is acknowledged any more; empty while all is well."""
+        self._run_dir = run_dir
+        self._run = run
+        self._intake = intake
+        self._journal = journal
+        self._fold = fold
+        self._clock = clock
+        self._verdict_so_far = verdict_so_far
+        self._verdict = ""
+        self._judge_at_ns = clock.monotonic_ns() + _JUDGE_EVERY_NS
+        self._live_at_ns = 0
+        self._end: End | None = None
+        self._orders = b""
+        self._orders_fd = -1
+        self._interrupted = False
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._poller = zmq.Poller()
+
+    def listen(self, address: str, port: int) -> str:
+        """Binds (port 0: any free one) and gives the endpoint; PvloadError if it cannot."""
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RCVHWM, _RECEIVE_QUEUE)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
+        host = f"[{address}]" if ":" in address else address
+        self._socket.setsockopt(zmq.IPV6, int(":" in address))
+        try:
+            self._socket.bind(f"tcp://{host}:{port or '*'}")
+        except zmq.ZMQError as exc:
+            raise PvloadError(f"the collector cannot listen on {address}:{port}: {exc}") from exc
+        self._poller.register(self._socket, zmq.POLLIN)
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def interrupt(self) -> None:
+        """Ends the run as soon as the loop looks; may be called from a signal handler."""
+        self._interrupted = True
+
+    def serve(self, orders_fd: int) -> End:
+        """Works until the end is ordered on `orders_fd` (a line, or its EOF) or by `interrupt`, and reached."""
+        self._orders_fd = orders_fd
+        self._poller.register(orders_fd, zmq.POLLIN)
+        while not self._is_over():
+            ready = dict(self._poller.poll(_POLL_MS))
+            if orders_fd in ready:
+                self._read_orders()
+            if self._socket in ready:
+                self._round()
+            self._show()
+        for name in self._awaited():
+            _log.warning("no FIN came from %s", name)
+        return self._end or interrupted(now_ns=self._clock.monotonic_ns())
+
+    def show_end(self, verdict: str) -> None:
+        """Writes the last `live.json`."""
+        self._verdict = verdict
+        self._write_live("ended")
+
+    def close(self) -> None:
+        """Lets go of socket and journal."""
+        self._context.destroy(linger=0)
+        try:
+            self._journal.close()
+        except JournalError as exc:
+            _log.error("%s", exc)
+
+    def _is_over(self) -> bool:
+        now_ns = self._clock.monotonic_ns()
+        if self._interrupted and self._end is None:
+            self._end = interrupted(now_ns=now_ns)
+        if self._end is None:
+            return False
+        return bool(self.trouble) or now_ns >= self._end.deadline_ns or not self._awaited()
+
+    def _awaited(self) -> tuple[str, ...]:
+        return awaited(self._end, self._intake.senders()) if self._end is not None else ()
+
+    def _read_orders(self) -> None:
+        chunk = os.read(self._orders_fd, _ORDER_BYTES)
+        if not chunk:
+            self._poller.unregister(self._orders_fd)
+            self._interrupted = True
+            return
+        *lines, self._orders = (self._orders + chunk)[-_ORDER_BYTES:].split(b"\n")
+        for line in filter(None, lines):
+            try:
+                self._end = end_from_line(line, now_ns=self._clock.monotonic_ns())
+            except FormatError as exc:
+                _log.error("order not understood: %s", exc)
+
+    def _round(self) -> None:
+        """Takes what the socket holds, makes it durable, answers, folds."""
+        rows: list[Row] = []
+        answers: list[tuple[bytes, Envelope]] = []
+        taken = taken_bytes = 0
+        until_ns = self._clock.monotonic_ns() + ROUND_NS
+        while taken < ROUND_MESSAGES and taken_bytes < ROUND_BYTES and self._clock.monotonic_ns() < until_ns:
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            data = frames[1] if len(frames) == 2 else b""
+            taken, taken_bytes = taken + 1, taken_bytes + len(data)
+            step = self._intake.take(data, now_ns=self._clock.monotonic_ns())
+            rows += step.rows
+            if step.answer is not None and step.at_once:
+                self._send(frames[0], step.answer)
+            elif step.answer is not None:
+                answers.append((frames[0], step.answer))
+        whole = joined(rows)
+        if not self._commit(whole):
+            return
+        for routing, answer in _latest(answers):
+            self._send(routing, answer)
+        for row in whole:
+            feed(self._fold, row)
+
+    def _commit(self, rows: list[Row]) -> bool:
+        """Whether `rows` are durable and may be acknowledged."""
+        if self.trouble:
+            return False
+        try:
+            self._journal.commit(rows)
+        except JournalError as exc:
+            self.trouble = exc.message
+            self._live_at_ns = 0
+            _log.error("nothing is acknowledged from here on: %s", exc)
+            return False
+        return True
+
+    def _send(self, routing: bytes, answer: Envelope) -> None:
+        try:
+            self._socket.send_multipart([routing, pack(answer)], zmq.NOBLOCK)
+        except zmq.ZMQError as exc:
+            _log.warning("an answer could not be sent: %s", exc)
+
+    def _show(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns < self._live_at_ns:
+            return
+        self._live_at_ns = now_ns + _LIVE_EVERY_NS
+        if now_ns >= self._judge_at_ns:
+            self._verdict = self._verdict_so_far()
+            took_ns = self._clock.monotonic_ns() - now_ns
+            self._judge_at_ns = now_ns + max(_JUDGE_EVERY_NS, _JUDGE_SHARE * took_ns)
+        self._write_live("running" if self._end is None else "ending")
+
+    def _write_live(self, state: str) -> None:
+        senders = self._intake.senders()
+        live = Live(
+            run=self._run.hex(),
+            state=state,
+            wall_ns=self._clock.wall_ns(),
+            figures=self._fold.live(),
+            accounting=LiveAccounting(
+                delivered=sum(row.known for row in senders) - self._intake.missing,
+                missing=self._intake.missing,
+                rejected=self._intake.rejected,
+                senders=len(senders),
+                senders_finished=sum(row.total is not None for row in senders),
+            ),
+            verdict=self._verdict,
+            trouble=self.trouble,
+        )
+        try:
+            write_live(self._run_dir, live)
+        except OSError as exc:
+            _log.warning("live figures could not be written: %s", exc)
+
+
+def about_collector() -> bytes:
+    """What the answer to a HELLO says: whose monotonic clock the run's axis is."""
+    return json.dumps({"boot": boot_id()}).encode()
+
+
+def _latest(answers: list[tuple[bytes, Envelope]]) -> list[tuple[bytes, Envelope]]:
+    """`answers` in order, without plain ACKs that a later one of the same peer and sender includes."""
+    last = {(routing, answer.sender): at for at, (routing, answer) in enumerate(answers) if _is_plain_ack(answer)}
+    return [
+        (routing, answer)
+        for at, (routing, answer) in enumerate(answers)
+        if not _is_plain_ack(answer) or last[routing, answer.sender] == at
+    ]
+
+
+def _is_plain_ack(answer: Envelope) -> bool:
+    return answer.message is Message.ACK and not answer.payload
