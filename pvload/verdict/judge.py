@@ -1,0 +1,76 @@
+"""Judges a run: every criterion by itself, then the worst of those that count."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pvload.profiles.schema import Criteria, Profile
+from pvload.stats.summary import Summary
+from pvload.verdict import always, counts, streams
+from pvload.verdict.doubt import Doubt, doubt_of
+from pvload.verdict.judgement import Judged, Result, Verdict, severity, worst
+
+_STREAM_CRITERIA: Final[tuple[tuple[str, streams.Measure], ...]] = (
+    ("fps_within", streams.fps),
+    ("drop_rate_below", streams.drop_rate),
+    ("longest_stall_s", streams.longest_stall),
+    ("longest_silence_s", streams.longest_silence),
+    ("coverage_at_least", streams.coverage),
+    ("age_p99_ms", streams.age),
+    ("jitter_ms", streams.jitter),
+    ("connect_ms", streams.connect),
+    ("first_frame_ms", streams.first_frame),
+)
+
+
+def judge(summary: Summary, criteria: Criteria, *, camera_may_be_running: bool = False) -> Verdict:
+    """The verdict of a run, criteria that the profile does not name shown and not judged.
+
+    camera_may_be_running: the profile joins or restarts a camera that it finds running.
+    """
+    doubt = doubt_of(summary)
+    found = (
+        always.duration(summary),
+        always.frames(summary),
+        always.admission(summary),
+        always.camera_as_planned(summary, may_be_running=camera_may_be_running),
+        always.accounting(summary),
+        *_by_stream(summary, doubt, criteria),
+        *_counted(summary, doubt, criteria),
+    )
+    ordered = tuple(sorted(found, key=lambda one: not one.judged))
+    result = worst(one.counts_as for one in ordered if one.judged)
+    return Verdict(result=result, criteria=ordered, why=_why(ordered, result))
+
+
+def judge_run(summary: Summary, profile: Profile) -> Verdict:
+    """`judge` with what the profile says."""
+    return judge(summary, profile.criteria, camera_may_be_running=profile.camera.if_running != "refuse")
+
+
+def _by_stream(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judged]:
+    return [
+        streams.judge_streams(name, summary, doubt, limit=getattr(criteria, name), measure=measure)
+        for name, measure in _STREAM_CRITERIA
+    ]
+
+
+def _counted(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judged]:
+    waived = set(criteria.waive)
+    return [
+        counts.grpc_errors(summary, doubt, criteria.grpc_errors),
+        counts.unexpected_ends(summary, doubt, criteria.unexpected_ends),
+        counts.driver_errors(summary, doubt, criteria.driver_errors, waived="driver_errors" in waived),
+        counts.unexplained_missing(summary, doubt, criteria.unexplained_missing),
+        counts.payload_errors(summary, doubt, criteria.payload_errors, waived="payload_errors" in waived),
+        counts.generator_lag(summary, criteria.generator_lag_ms),
+    ]
+
+
+def _why(criteria: tuple[Judged, ...], result: Result) -> tuple[str, ...]:
+    """The sentences that decided, the worst first; for a PASS, how much was held."""
+    judged = [one for one in criteria if one.judged]
+    if result is Result.PASS:
+        return (f"all {len(judged)} criteria are kept",)
+    against = sorted((one for one in judged if one.counts_as is not Result.PASS), key=lambda one: severity(one.result))
+    return tuple(f"{one.name}: {one.reason}" for one in against)
