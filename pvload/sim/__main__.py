@@ -1,0 +1,146 @@
+"""`python -m pvload.sim`: the simulated daemon as a process.
+
+Prints one JSON line {"is": "listening", "address", "pid"} on stdout. SIGINT or SIGTERM ends it in order; so does the
+end of stdin where --parent-stdin is given (then it also ends if its parent dies).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from pvload.clock import SystemClock
+from pvload.errors import ConfigError, PvloadError
+from pvload.profiles.schema import Camera, Profile, Target
+from pvload.profiles.schema import Simulator as SimulatorTable
+from pvload.sim.daemonlog import DaemonLog
+from pvload.sim.ledger import FileLedger
+from pvload.sim.server import Config, ServerTls, Simulator
+
+PR_SET_PDEATHSIG: Final = 1
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What the process takes."""
+    parser = argparse.ArgumentParser(prog="pvload sim", description="The simulated camera daemon.")
+    parser.add_argument("--profile", type=Path, help="TOML profile: [simulator], [camera] and [target] are used")
+    parser.add_argument("--profile-json", type=Path, help="the same as JSON, as a run directory holds it")
+    parser.add_argument("--ledger", type=Path, help="JSON lines of what it really did")
+    parser.add_argument("--log", type=Path, help="the daemon's log; stderr if not given")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, help="0: any free one; instead of the profile's")
+    parser.add_argument("--tls-cert", default="", help="PEM: serve TLS with this certificate")
+    parser.add_argument("--tls-key", default="")
+    parser.add_argument("--tls-client-ca", default="", help="PEM: demand a client certificate of this authority")
+    parser.add_argument("--token", default="", help="demand this token of every call; env:NAME reads it there")
+    parser.add_argument("--parent-stdin", action="store_true", help="end when stdin ends")
+    return parser
+
+
+def config_of(options: argparse.Namespace) -> Config:
+    """The simulator's configuration; ConfigError says what cannot be used."""
+    target, camera, table = tables_of(options)
+    if options.port is not None:
+        table = table.model_copy(update={"port": options.port})
+    if bool(options.tls_cert) != bool(options.tls_key):
+        raise ConfigError("--tls-cert and --tls-key go together")
+    tls = ServerTls(options.tls_cert, options.tls_key, options.tls_client_ca) if options.tls_cert else None
+    return Config(
+        simulator=table,
+        camera=camera,
+        device=target.device,
+        tls=tls,
+        token=_secret(options.token),
+        host=options.host,
+    )
+
+
+def tables_of(options: argparse.Namespace) -> tuple[Target, Camera, SimulatorTable]:
+    """The three tables of the profile given, or their defaults."""
+    path = options.profile or options.profile_json
+    if path is None:
+        return Target(), Camera(), SimulatorTable()
+    try:
+        text = path.read_text(encoding="utf-8")
+        content: Any = tomllib.loads(text) if options.profile else json.loads(text)
+        profile = Profile.model_validate(content)
+    except OSError as exc:
+        raise ConfigError(f"cannot read {path}: {exc.strerror}") from exc
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path}: {where}: {first['msg']}", hint="pvload check names every fault") from exc
+    except ValueError as exc:
+        raise ConfigError(f"{path}: {exc}") from exc
+    return profile.target, profile.camera, profile.simulator
+
+
+def _secret(given: str) -> str:
+    if not given.startswith("env:"):
+        return given
+    value = os.environ.get(given[4:], "")
+    if not value:
+        raise ConfigError(f"--token {given}: the environment variable is not set")
+    return value
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serves until a signal, or the end of stdin, ends it."""
+    clock, ended = SystemClock(), threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    log = DaemonLog(options.log, clock)
+    ledger = FileLedger(options.ledger, clock) if options.ledger else None
+    simulator = Simulator(config_of(options), ledger=ledger, log=log, clock=clock)
+    log.start()
+    if ledger is not None:
+        ledger.start()
+    try:
+        simulator.start()
+        if options.parent_stdin:
+            _end_with_parent(ended)
+        line = {"is": "listening", "address": simulator.address, "pid": os.getpid()}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+        ended.wait()
+    finally:
+        simulator.stop()
+        if ledger is not None:
+            ledger.close()
+        log.close()
+
+
+def _end_with_parent(ended: threading.Event) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        ended.set()
+
+    threading.Thread(target=watch, name="sim-parent", daemon=True).start()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0 after an ordered end, 2 if it could not be started as told."""
+    try:
+        run(arguments().parse_args(argv))
+    except PvloadError as exc:
+        sys.stderr.write(f"pvload sim: {exc}\n")
+        return exc.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""What the simulated cameras see: a ring of distinct images a size, each compressed once, and never on the frame path.
+
+An image here is what a frame's `data` holds: four bytes little-endian size, then one raw LZ4 block. The ramp is the
+real synthetic camera's, ((x + y + n) mod 4096) + 100, in 16 bits little-endian; its rows are views of one line.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import lz4.block  # type: ignore[import-untyped]  # ships no types
+import numpy as np
+import numpy.typing as npt
+
+from pvload.errors import ConfigError
+
+Pixels = npt.NDArray[np.uint16]
+"""Shape (height, width), little-endian."""
+
+RING: Final = 64
+RING_BYTES: Final = 256 * 1024 * 1024
+"""A ring of poorly compressible images holds fewer than 64 where they would exceed this."""
+BOOK_RINGS: Final = 16
+"""Sizes kept; the longest unused ring goes first."""
+LARGEST_IMAGE_BYTES: Final = 256 * 1024 * 1024
+RAMP_ACCELERATION: Final = 3
+"""Makes the compressor about as thorough as the daemon's: 131 KB for a full sensor, 1.9 KB for 256x128."""
+NOISE_BITS: Final = 8
+"""Random bits a pixel: nothing for the compressor to find, the worst case of a real image."""
+MOCK_STEP: Final = 403
+
+Painter = Callable[[int, int, int], Pixels]
+"""(n, width, height) -> image n."""
+
+
+def ramp(n: int, width: int, height: int) -> Pixels:
+    """The synthetic PVCAM camera's diagonal ramp number n."""
+    line = ((np.arange(n, n + width + height) % 4096) + 100).astype("<u2")
+    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(line, width)[:height])
+
+
+def noise(n: int, width: int, height: int) -> Pixels:
+    """Random pixels of NOISE_BITS bits above a pedestal; the same for the same n."""
+    return (np.random.default_rng(n).integers(0, 1 << NOISE_BITS, (height, width), dtype=np.uint16) + 100).astype("<u2")
+
+
+def checkerboard(n: int, width: int, height: int) -> Pixels:
+    """The mock camera's kind of image: checkerboard, coarse noise, a saturated hotspot that moves with n."""
+    y, x = np.ogrid[:height, :width]
+    image = np.where((x // 64 + y // 64) % 2 == 0, 14_600, 17_400).astype("<u2")
+    image += np.random.default_rng(n).integers(0, 9, (height, width), dtype=np.uint16) * np.uint16(MOCK_STEP)
+    left, top = (n * 7) % max(width - 48, 1), (n * 5) % max(height - 48, 1)
+    image[top : top + 48, left : left + 48] = 65_535
+    return image
+
+
+def black(_n: int, width: int, height: int) -> Pixels:
+    """All zero."""
+    return np.zeros((height, width), "<u2")
+
+
+PAINTERS: Final[dict[str, Painter]] = {"ramp": ramp, "noise": noise, "checkerboard": checkerboard, "black": black}
+
+
+def downsampled(image: Pixels, block: int) -> Pixels:
+    """Mean (rounded down) of block x block pixels, the rest cut off; untouched if smaller than one block."""
+    height, width = image.shape[0] // block, image.shape[1] // block
+    if block == 1 or not height or not width:
+        return image
+    cut = image[: height * block, : width * block].reshape(height, block, width, block)
+    return np.asarray(cut.sum(axis=(1, 3), dtype=np.uint64) // (block * block)).astype("<u2")
+
+
+def packed(image: Pixels) -> bytes:
+    """`data` of a frame with this image."""
+    return bytes(lz4.block.compress(image, mode="fast", acceleration=RAMP_ACCELERATION, store_size=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An image ready to send."""
+
+    data: bytes
+    width: int
+    height: int
+    uncompressed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the images of one ring have in common."""
+
+    painter: str
+    width: int
+    height: int
+    block: int
+    """Downsampling: 1, 2 or 4."""
+
+
+class ImageBook:
+    """Rings by view. `prepare` works in any thread; `image` gives what is there and makes what is not."""
+
+    def __init__(self) -> None:
+        self._rings: dict[View, dict[int, Packed]] = {}
+        self._lengths: dict[View, int] = {}
+        self._lock = threading.Lock()
+
+    def image(self, view: View, number: int) -> Packed:
+        """Image `number` (any count: it is taken modulo the ring's length)."""
+        ring = self._rings.get(view)
+        length = self._lengths.get(view, RING)
+        found = None if ring is None else ring.get(number % length)
+        return self._made(view, number) if found is None else found
+
+    def prepare(self, view: View) -> None:
+        """Fills the ring of `view`."""
+        number = 0
+        while number < self._lengths.get(view, RING):
+            self.image(view, number)
+            number += 1
+
+    def _made(self, view: View, number: int) -> Packed:
+        length = self._lengths.get(view, RING)
+        pixels = downsampled(PAINTERS[view.painter](number % length, view.width, view.height), view.block)
+        made = Packed(packed(pixels), pixels.shape[1], pixels.shape[0], pixels.nbytes)
+        with self._lock:
+            ring = self._rings.pop(view, {})
+            self._rings[view] = ring
+            if view not in self._lengths:
+                self._lengths[view] = 1 if view.painter == "black" else min(RING, max(RING_BYTES // len(made.data), 2))
+            ring[number % self._lengths[view]] = made
+            while len(self._rings) > BOOK_RINGS:
+                oldest = next(iter(self._rings))
+                del self._rings[oldest], self._lengths[oldest]
+        return made
+
+
+def check_size(width: int, height: int) -> None:
+    """ConfigError for an image that this process should not try to hold."""
+    if width * height * 2 > LARGEST_IMAGE_BYTES:
+        raise ConfigError(f"an image of {width}x{height} exceeds {LARGEST_IMAGE_BYTES // 1024**2} MiB")

@@ -1,0 +1,125 @@
+"""The ledger: what the simulator really did, as JSON lines, and the only truth a test may hold a report against.
+
+One object a line; each has `is`, `t_ns` (CLOCK_MONOTONIC) and `wall_ns` (Unix epoch), both taken when the thing was
+done. Frames are named by `made`, a number of their device that grows by one with every frame period, whatever becomes
+of the frame, and never goes back; `numbering` grows by one each time frame_number starts over.
+
+ is            | further keys
+---------------|-----------------------------------------------------------------------------------------------------
+ listening     | address, pid
+ start_stream  | device, outcome (started, already, unknown), exposure_ms, width, height, by (peer, or "fault")
+ stop_stream   | device, frames_captured, by
+ produced      | device, made, numbering, frame_number, source_ns
+ call_opened   | call (from 0, admitted calls only, in order of arrival), device, peer, max_fps, quality
+ call_refused  | device, peer, code (RESOURCE_EXHAUSTED, NOT_FOUND): it has no call number
+ sent          | call, made, numbering, frame_number, frames_sent, frames_dropped, bytes, done_ns, ok, again
+               | t_ns just before the write, done_ns when it was through; ok false: the client was gone;
+               | again true: a duplicate
+ dropped       | device, made, stage, call (-1: all), cause (fault, queue, rate, overrun)
+               | stage: before_numbering, observer, output, decimated, compression, transport
+ fault         | kind, device, call, made, what the fault table said
+ call_ended    | call, code, frames_sent, frames_dropped, by (client, fault, shutdown)
+ parameter     | device, name, value, ok, by (SetParameter, SetExposure)
+
+Lines are written by a thread of their own, at most FLUSH_S after the thing was done: a killed simulator loses no more
+than that. The queue is bounded; what it could not take is counted and said in a last line `{"is": "overflow"}`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from pvload.clock import Clock
+from pvload.errors import FormatError
+
+FLUSH_S: Final = 0.05
+QUEUE_ENTRIES: Final = 200_000
+"""About 20 s of the busiest simulator; beyond it entries are counted, not kept."""
+
+
+class Ledger(Protocol):
+    """Where the simulator notes what it did. Called on the frame path: must not block or write."""
+
+    def note(self, what: str, *, t_ns: int | None = None, **facts: Any) -> None:
+        """Notes one thing done at t_ns (now, if not given)."""
+        ...
+
+
+class NoLedger:
+    """Keeps nothing."""
+
+    def note(self, what: str, *, t_ns: int | None = None, **facts: Any) -> None:
+        """Forgets it."""
+
+
+class FileLedger:
+    """Appends to a file. start() before the first note, close() for the last flush."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._entries: deque[dict[str, Any]] = deque()
+        self._overflow = 0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sim-ledger", daemon=True)
+
+    def start(self) -> None:
+        """Opens the file for writing, anew, and starts the writer."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text("")
+        self._thread.start()
+
+    def note(self, what: str, *, t_ns: int | None = None, **facts: Any) -> None:
+        """Queues one line."""
+        if len(self._entries) >= QUEUE_ENTRIES:
+            self._overflow += 1
+            return
+        now_ns = self._clock.monotonic_ns() if t_ns is None else t_ns
+        self._entries.append({"is": what, "t_ns": now_ns, "wall_ns": self._clock.wall_ns(), **facts})
+
+    def close(self) -> None:
+        """Writes what is left and closes the file."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            while not self._closing.wait(FLUSH_S):
+                self._write(file)
+            self._write(file)
+
+    def _write(self, file: Any) -> None:
+        lines = []
+        while self._entries:
+            lines.append(json.dumps(self._entries.popleft(), separators=(",", ":")))
+        if self._overflow:
+            lines.append(json.dumps({"is": "overflow", "entries": self._overflow}))
+            self._overflow = 0
+        if lines:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+
+
+def read_ledger(path: Path) -> Iterator[dict[str, Any]]:
+    """The entries of a ledger in the order written; a last line cut by a kill is left out.
+
+    FormatError for any other line that is no JSON object, and for a ledger that overflowed: it is no truth.
+    """
+    text = path.read_bytes()
+    *whole, _cut = text.split(b"\n")
+    for number, line in enumerate(whole, start=1):
+        try:
+            entry = json.loads(line)
+        except ValueError as exc:
+            raise FormatError(f"{path}, line {number}: not a JSON object: {line[:80]!r}") from exc
+        if not isinstance(entry, dict) or "is" not in entry:
+            raise FormatError(f"{path}, line {number}: an entry must say what it is: {line[:80]!r}")
+        if entry["is"] == "overflow":
+            raise FormatError(f"{path}: the ledger's queue overflowed by {entry['entries']} entries")
+        yield entry
