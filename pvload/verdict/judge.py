@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from pvload.profiles.schema import Criteria, Profile
@@ -38,9 +39,17 @@ def judge(summary: Summary, criteria: Criteria, *, camera_may_be_running: bool =
         *_by_stream(summary, doubt, criteria),
         *_counted(summary, doubt, criteria),
     )
-    ordered = tuple(sorted(found, key=lambda one: not one.judged))
+    waived = (_waived(one) if one.name in criteria.waive else one for one in found)
+    ordered = tuple(sorted(waived, key=lambda one: not one.judged))
     result = worst(one.counts_as for one in ordered if one.judged)
     return Verdict(result=result, criteria=ordered, why=_why(ordered, result))
+
+
+def _waived(one: Judged) -> Judged:
+    """A missing witness is accepted; what a witness saw is not."""
+    if not one.judged or one.result is not Result.NOT_CHECKED:
+        return one
+    return replace(one, judged=False, reason=f"{one.reason}; the profile accepts that")
 
 
 def judge_run(summary: Summary, profile: Profile) -> Verdict:
@@ -56,13 +65,12 @@ def _by_stream(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judge
 
 
 def _counted(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judged]:
-    waived = set(criteria.waive)
     return [
         counts.grpc_errors(summary, doubt, criteria.grpc_errors),
         counts.unexpected_ends(summary, doubt, criteria.unexpected_ends),
-        counts.driver_errors(summary, doubt, criteria.driver_errors, waived="driver_errors" in waived),
+        counts.driver_errors(summary, doubt, criteria.driver_errors),
         counts.unexplained_missing(summary, doubt, criteria.unexplained_missing),
-        counts.payload_errors(summary, doubt, criteria.payload_errors, waived="payload_errors" in waived),
+        counts.payload_errors(summary, doubt, criteria.payload_errors),
         counts.generator_lag(summary, criteria.generator_lag_ms),
     ]
 

@@ -55,7 +55,7 @@ class Measurement:
 def measured(
     value: float, *, own_down: float = 0.0, own_up: float = 0.0, other: float = 0.0, least: float = -math.inf
 ) -> Measurement:
-    """A figure that may truly be lower by `own_down`, higher by `own_up` (the generator's part), and off by `other` besides.
+    """A figure that the generator may have raised by `own_down` or lowered by `own_up`, and that is off by `other` too.
 
     least: nothing can truly be lower (0 for counts and lengths).
     """

@@ -265,7 +265,11 @@ def age(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> Iterable[F
         return [Finding(None, f"{subscriber.name}: no frame after warm-up has an age")]
     if not figures.age.offset_known:
         return [
-            Finding(None, f"{subscriber.name}: the target's clock could not be read, so ages are known as changes only")
+            Finding(
+                None,
+                f"{subscriber.name}: the target's clock could not be read, so ages are known as changes only",
+                Result.NOT_CHECKED,
+            )
         ]
     other = (figures.age.uncertainty_ms or 0.0) + value * figures.age.quantiles.relative_error
     unknown = _unknown_tail(figures, doubt)

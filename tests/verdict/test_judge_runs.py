@@ -1,0 +1,308 @@
+"""What a run comes to: one row a situation, with the criterion it is about and the word for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pvload.profiles.load import load
+from pvload.profiles.schema import Criteria
+from pvload.stats.summary import Age, Device, Interval, LogWitness, Missing, Summary
+from pvload.verdict.judge import judge, judge_run
+from pvload.verdict.judgement import Judged, Result, exit_code
+from summaries import (
+    accounting,
+    call,
+    facts,
+    figures,
+    generator,
+    quantiles,
+    sender,
+    silent,
+    stall,
+    stalls,
+    subscriber,
+    summary,
+    summary_of,
+    unary,
+)
+
+A = load("scenario-a").profile.criteria
+ALL = Criteria(
+    fps_within=0.2,
+    drop_rate_below=0.05,
+    longest_stall_s=2,
+    longest_silence_s=5,
+    grpc_errors=0,
+    unexpected_ends=0,
+    driver_errors=0,
+    coverage_at_least=0.9,
+    age_p99_ms=50,
+    jitter_ms=10,
+    connect_ms=100,
+    first_frame_ms=500,
+    unexplained_missing=0,
+    payload_errors=0,
+    generator_lag_ms=100,
+)
+WAS_BLIND = generator(blind=(Interval(20.0, 5.0, "the engine was dead"),), blind_s=5.0)
+
+
+def lost(records: int) -> Any:
+    return accounting(sender(recorded=700 + records, missing=records))
+
+
+def judged(of: Summary, name: str, criteria: Criteria = ALL) -> Judged:
+    (found,) = [one for one in judge(of, criteria).criteria if one.name == name]
+    return found
+
+
+def test_a_healthy_run_passes_every_criterion() -> None:
+    verdict = judge(summary(), ALL)
+    assert (verdict.result, verdict.exit_code) == (Result.PASS, 0)
+    assert {one.result for one in verdict.criteria} == {Result.PASS}
+    assert all(one.reason and "None" not in one.reason for one in verdict.criteria)
+    assert verdict.why == ("all 20 criteria are kept",)
+
+
+ROWS = [
+    # word, criterion, spoiled summary, result
+    ("too slow", "fps_within", summary(subscriber(fps=7.5, judged_frames=412)), "FAIL"),
+    ("too fast is wrong too", "fps_within", summary(subscriber(fps=19.0, judged_frames=1045)), "FAIL"),
+    ("at the edge within a frame", "fps_within", summary(subscriber(fps=8.01, judged_frames=440)), "INCONCLUSIVE"),
+    ("slow, but blind long enough", "fps_within",
+     summary(subscriber(fps=7.5, judged_frames=412, blind_s=10.0)), "INVALID"),
+    ("dead slow, blind or not", "fps_within", summary(subscriber(fps=1.0, judged_frames=55, blind_s=2.0)), "FAIL"),
+    ("slow, but records are missing", "fps_within",
+     summary(subscriber(fps=7.5, judged_frames=412), accounting=lost(100)), "INVALID"),
+    ("no rate after warm-up", "fps_within", summary(subscriber(fps=None, judged_s=0.0)), "INCONCLUSIVE"),
+    ("all of it blind", "fps_within", summary(subscriber(fps=None, judged_s=0.0, blind_s=55.0)), "INVALID"),
+    ("nothing to compare with", "fps_within", summary(subscriber(expected_hz=None)), "INCONCLUSIVE"),
+    ("the slow one of two", "fps_within", summary(subscriber(0), subscriber(1, fps=5.0, judged_frames=275)), "FAIL"),
+    ("dropped by the server's count", "drop_rate_below", summary(subscriber(frames_dropped=40)), "FAIL"),
+    ("just within", "drop_rate_below", summary(subscriber(frames_dropped=30)), "PASS"),
+    ("missing though nothing is counted", "drop_rate_below", summary(subscriber(missing=Missing(unseen=60))), "FAIL"),
+    ("the generator's own backpressure", "drop_rate_below",
+     summary(subscriber(frames_dropped=40, lag_losses=20, missing=Missing(backpressure=40))), "INVALID"),
+    ("more than the generator's own", "drop_rate_below",
+     summary(subscriber(frames_dropped=100, lag_losses=20, missing=Missing(backpressure=100))), "FAIL"),
+    ("asked for by max_fps", "drop_rate_below",
+     summary(subscriber(max_fps=5, frames_dropped=300, missing=Missing(decimated=300))), "PASS"),
+    ("records that could be drops", "drop_rate_below", summary(accounting=lost(40)), "INVALID"),
+    ("a stall", "longest_stall_s", summary(subscriber(stalls=stalls(stall()))), "FAIL"),
+    ("a stall the generator slept through", "longest_stall_s",
+     summary(subscriber(stalls=stalls(stall(uncertainty_s=4.0)))), "INVALID"),
+    ("a doubtful one and a certain one", "longest_stall_s",
+     summary(subscriber(stalls=stalls(stall(10, 9, 9), stall(40, 3, 0.1)))), "FAIL"),
+    ("blind for longer than the limit", "longest_stall_s", summary(generator=WAS_BLIND), "INVALID"),
+    ("a stall and blind elsewhere", "longest_stall_s",
+     summary(subscriber(stalls=stalls(stall())), generator=WAS_BLIND), "FAIL"),
+    ("stalls counted, none listed", "longest_stall_s",
+     summary(subscriber(stalls=replace(stalls(stall()), listed=()))), "FAIL"),
+    ("silence over outages", "longest_silence_s",
+     summary(subscriber(longest_silence_s=6.0, longest_silence_at_s=40.0)), "FAIL"),
+    ("silence while blind", "longest_silence_s",
+     summary(subscriber(longest_silence_s=6.0, longest_silence_at_s=19.5), generator=WAS_BLIND), "INVALID"),
+    ("silence elsewhere", "longest_silence_s",
+     summary(subscriber(longest_silence_s=6.0, longest_silence_at_s=40.0), generator=WAS_BLIND), "FAIL"),
+    ("silence at an unknown time", "longest_silence_s",
+     summary(subscriber(longest_silence_s=6.0, longest_silence_at_s=None, blind_s=3.0)), "INVALID"),
+    ("a stream ended with an error", "grpc_errors",
+     summary(subscriber(errors={"UNAVAILABLE": 1}), calls=(call(ended_by="server", status="UNAVAILABLE"),)), "FAIL"),
+    ("a call failed", "grpc_errors", summary(unary=(unary("SetParameter", errors={"NOT_FOUND": 1}),)), "FAIL"),
+    ("an error stands whatever is missing", "grpc_errors",
+     summary(subscriber(errors={"INTERNAL": 1}), accounting=lost(50)), "FAIL"),
+    ("a missing record could be an error", "grpc_errors", summary(accounting=lost(1)), "INVALID"),
+    ("a clean end nobody ordered", "unexpected_ends",
+     summary(subscriber(unexpected_ends=1), calls=(call(ended_by="server", status="OK"),)), "FAIL"),
+    ("a driver error", "driver_errors",
+     summary(log=LogWitness(True, {"driver_error": 1}, 1, ("at 12.3 s [driver_error] PVCAM 185",))), "FAIL"),
+    ("no log", "driver_errors", summary(log=LogWitness(False, {}, 0, ())), "NOT CHECKED"),
+    ("witness records missing", "driver_errors",
+     summary(accounting=accounting(sender(), sender(role="monitor", recorded=701, missing=1))), "INVALID"),
+    ("engine records are not the witness's", "driver_errors", summary(accounting=lost(1)), "PASS"),
+    ("half of it came", "coverage_at_least", summary(subscriber(coverage=0.5)), "FAIL"),
+    ("half of it was blind", "coverage_at_least", summary(subscriber(coverage=0.5, blind_s=30.0)), "INVALID"),
+    ("not known", "coverage_at_least", summary(subscriber(coverage=None)), "INCONCLUSIVE"),
+    ("old frames", "age_p99_ms", summary(subscriber(age=Age(True, 0.1, quantiles(80.0), 0))), "FAIL"),
+    ("within the clock's error", "age_p99_ms",
+     summary(subscriber(age=Age(True, 5.0, quantiles(48.0), 0))), "INCONCLUSIVE"),
+    ("clock not known", "age_p99_ms", summary(subscriber(age=Age(False, None, quantiles(5.0), 0))), "NOT CHECKED"),
+    ("old because we were late", "age_p99_ms",
+     summary(subscriber(age=Age(True, 0.1, quantiles(80.0), 0)), generator=generator(longest_lag_ms=60.0)), "INVALID"),
+    ("too many known as counts only", "age_p99_ms", summary(subscriber(folded_frames=20)), "INVALID"),
+    ("no age at all", "age_p99_ms", summary(subscriber(age=Age(True, 0.1, quantiles(None), 0))), "INCONCLUSIVE"),
+    ("jittery", "jitter_ms", summary(subscriber(jitter_ms=30.0)), "FAIL"),
+    ("not known", "jitter_ms", summary(subscriber(jitter_ms=None)), "INCONCLUSIVE"),
+    ("slow to connect", "connect_ms", summary(subscriber(connect_ms=quantiles(300.0, 1))), "FAIL"),
+    ("not known", "connect_ms", summary(subscriber(connect_ms=quantiles(None))), "INCONCLUSIVE"),
+    ("slow to begin", "first_frame_ms", summary(subscriber(first_frame_ms=quantiles(900.0, 1))), "FAIL"),
+    ("not known", "first_frame_ms", summary(subscriber(first_frame_ms=quantiles(None))), "INCONCLUSIVE"),
+    ("lost unseen", "unexplained_missing", summary(subscriber(missing=Missing(unseen=3))), "FAIL"),
+    ("could be our missing records", "unexplained_missing",
+     summary(subscriber(missing=Missing(transport=3)), accounting=lost(3)), "INVALID"),
+    ("stated drops are explained", "unexplained_missing",
+     summary(subscriber(missing=Missing(backpressure=3), frames_dropped=3)), "PASS"),
+    ("black pictures", "payload_errors", summary(subscriber(payload_errors={"all_zero": 2})), "FAIL"),
+    ("not looked at", "payload_errors", summary(subscriber(payload_checked=0)), "NOT CHECKED"),
+    ("late ourselves", "generator_lag_ms", summary(generator=generator(longest_lag_ms=250.0)), "INVALID"),
+    ("nobody told", "generator_lag_ms", summary(generator=generator(longest_lag_ms=None)), "INVALID"),
+    ("Ctrl-C", "duration", summary(facts=facts(ended="interrupted", length_s=3.0)), "INCONCLUSIVE"),
+    ("could not go on", "duration", summary(facts=facts(ended="failed", length_s=3.0)), "INCONCLUSIVE"),
+    ("killed", "duration", summary(facts=facts(ended="unknown", length_s=3.0)), "INCONCLUSIVE"),
+    ("in order and empty", "duration", summary(facts=facts(length_s=0.0)), "INCONCLUSIVE"),
+    ("refused for the limit", "admission",
+     summary(subscriber(), subscriber(1, opened=0, admission_refused=4)), "INVALID"),
+    ("another size", "camera_as_planned",
+     summary(devices=(Device("prime_bsi", 1, figures(), 60.0, 7, "1024x1024 at 5.0 s", 600),)), "INVALID"),
+    ("it was running", "camera_as_planned",
+     summary(notes=("camera_was_running: since 5 min",), note_counts={"camera_was_running": 1}), "INVALID"),
+    ("read back otherwise", "camera_as_planned", summary(note_counts={"camera_not_as_planned": 1}), "INVALID"),
+    ("no frame to see it by", "camera_as_planned", summary(subscriber(figures=silent())), "INCONCLUSIVE"),
+    ("records vanished", "accounting", summary(accounting=accounting(undelivered=3)), "INVALID"),
+    ("a sender without an end", "accounting",
+     summary(accounting=accounting(sender(), sender(recorded=None, finished=False))), "INVALID"),
+    ("totals differ", "accounting", summary(accounting=accounting(frames_checked=False)), "INVALID"),
+    ("stated missing is accounted for", "accounting", summary(accounting=lost(5)), "PASS"),
+    ("succeeded by another", "accounting", summary(accounting=accounting(sender(finished=False), sender())), "PASS"),
+    ("never accepted", "frames", summary(subscriber(opened=0, figures=silent(0.0))), "INVALID"),
+    ("a user could not start", "frames", summary(users_failed=2), "INVALID"),
+    ("opened and silent", "frames", summary(subscriber(figures=silent())), "FAIL"),
+    ("opened a moment before the end", "frames", summary(subscriber(figures=silent(1.0))), "INCONCLUSIVE"),
+    ("opened while blind", "frames", summary(subscriber(figures=silent(1.0, blind_s=50.0))), "INVALID"),
+    ("nobody came", "frames", summary_of(()), "INVALID"),
+    ("the operator failed", "frames",
+     summary_of((), notes=("operator_failed: StartStream INTERNAL",), note_counts={"operator_failed": 1}), "INVALID"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("word", "name", "of", "result"), ROWS, ids=[f"{name}: {word}" for word, name, _, _ in ROWS])
+def test_one_thing_wrong(word: str, name: str, of: Summary, result: str) -> None:
+    found = judged(of, name)
+    assert found.result.value == result, found.reason
+    assert found.judged
+    assert "None" not in found.reason
+    assert found.reason
+    assert not found.reason.endswith(".")
+
+
+@pytest.mark.parametrize(("word", "name", "of", "result"), ROWS, ids=[f"{name}: {word}" for word, name, _, _ in ROWS])
+def test_a_criterion_that_is_not_named_is_shown_and_not_judged(word: str, name: str, of: Summary, result: str) -> None:
+    if name in Criteria.model_fields:
+        found = judged(of, name, Criteria())
+        assert (found.judged, found.result) == (False, Result.NOT_CHECKED)
+
+
+SILENT_FAILS = [
+    "frames", "fps_within", "drop_rate_below", "longest_stall_s", "longest_silence_s", "coverage_at_least",
+    "age_p99_ms", "jitter_ms", "first_frame_ms",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SILENT_FAILS)
+def test_opened_and_silent_when_due_is_fail_for_whatever_is_asked_of_frames(name: str) -> None:
+    assert judged(summary(subscriber(figures=silent())), name).result is Result.FAIL
+
+
+def test_a_target_that_was_never_reached_is_invalid_and_not_failed() -> None:
+    """Connection refused: every criterion is INVALID, and no error is held against the service."""
+    refused = summary(
+        subscriber(opened=0, figures=silent(0.0, errors={"UNAVAILABLE": 3}, unexpected_ends=3)),
+        calls=(call(ended_by="server", status="UNAVAILABLE", details="connection refused", first_frame_number=None),),
+        unary=(unary("StartStream", errors={"UNAVAILABLE": 1}, examples=("at 0.0 s: UNAVAILABLE refused",)),),
+    )
+    verdict = judge(refused, A)
+    assert (verdict.result, verdict.exit_code) == (Result.INVALID, 4)
+    assert not [one for one in verdict.criteria if one.result is Result.FAIL]
+    assert any("connection refused" in line for line in verdict.why)
+
+
+def test_a_target_that_was_never_reached_by_the_operator_says_why() -> None:
+    calls = (unary("StartStream", errors={"UNAVAILABLE": 1}, examples=("at 0.0 s: UNAVAILABLE refused",)),)
+    verdict = judge(summary_of((), unary=calls), A)
+    assert verdict.result is Result.INVALID
+    assert any("UNAVAILABLE refused" in line for line in verdict.why)
+
+
+def test_a_daemon_that_dies_in_the_middle_fails_with_the_moment() -> None:
+    died = summary(
+        subscriber(
+            errors={"UNAVAILABLE": 1}, unexpected_ends=1, longest_silence_s=30.0, longest_silence_at_s=30.0, fps=5.0,
+            judged_frames=275,
+        ),
+        calls=(call(ended_at_s=30.1, ended_by="server", status="UNAVAILABLE", details="Socket closed"),),
+    )  # fmt: skip
+    verdict = judge(died, A)
+    assert (verdict.result, verdict.exit_code) == (Result.FAIL, 1)
+    assert any("30.1 s" in line and "Socket closed" in line for line in verdict.why)
+
+
+def test_a_missing_witness_makes_the_run_inconclusive_unless_it_is_waived() -> None:
+    unseen = summary(log=LogWitness(False, {}, 0, ()))
+    verdict = judge(unseen, A)
+    assert (verdict.result, verdict.exit_code) == (Result.INCONCLUSIVE, 3)
+    waived = judge(unseen, A.model_copy(update={"waive": ["driver_errors"]}))
+    assert waived.result is Result.PASS
+    assert "accepts that" in next(one.reason for one in waived.criteria if one.name == "driver_errors")
+
+
+def test_a_waiver_does_not_excuse_what_the_witness_saw() -> None:
+    seen = summary(log=LogWitness(True, {"driver_error": 1}, 1, ()))
+    assert judge(seen, A.model_copy(update={"waive": ["driver_errors"]})).result is Result.FAIL
+
+
+def test_a_camera_found_running_is_accepted_where_the_profile_says_so() -> None:
+    running = summary(note_counts={"camera_was_running": 1})
+    refusing = load("scenario-a").profile
+    joining = load("scenario-a", overrides=["camera.if_running=join"]).profile
+    assert judge_run(running, refusing).result is Result.INVALID
+    assert judge_run(running, joining).result is Result.PASS
+
+
+def test_no_data_is_never_a_pass_even_if_nothing_is_asked() -> None:
+    for empty in (summary_of(()), summary(subscriber(opened=0)), summary(subscriber(figures=silent(1.0)))):
+        assert judge(empty, Criteria()).result is not Result.PASS
+
+
+def test_the_run_takes_the_worst_and_tells_everything_that_was_against_it() -> None:
+    bad = summary(
+        subscriber(stalls=stalls(stall()), fps=8.01),
+        facts=facts(ended="interrupted", length_s=40.0),
+        accounting=accounting(frames_checked=False),
+    )
+    verdict = judge(bad, ALL)
+    assert verdict.result is Result.FAIL
+    assert verdict.why[0].startswith("longest_stall_s: viewer/0: no frame for 5.00 s at 30.0 s, after 300 frames")
+    assert [line.split(":")[0] for line in verdict.why[1:]] == ["accounting", "duration", "fps_within"]
+
+
+def test_criteria_that_are_judged_come_first() -> None:
+    kinds = [one.judged for one in judge(summary(), A).criteria]
+    assert kinds == sorted(kinds, reverse=True)
+
+
+def test_limits_values_and_doubt_are_given_as_numbers() -> None:
+    found = judged(summary(), "fps_within")
+    assert (found.value, found.lower_limit, found.upper_limit, found.limit) == (10.0, 8.0, 12.0, 8.0)
+    assert found.uncertainty == pytest.approx(1 / 55)
+    assert (found.unit, found.n) == ("frames/s", 550)
+    assert judged(summary(), "longest_stall_s").limit == 2
+    open_ended = judged(summary(subscriber(folded_frames=20)), "age_p99_ms")
+    assert (open_ended.high, open_ended.uncertainty) == (None, None)
+
+
+def test_several_runs_in_one_process_end_with_the_worst_exit_code() -> None:
+    assert exit_code([Result.PASS, Result.INVALID, Result.INCONCLUSIVE]) == 4
+    assert exit_code([Result.PASS]) == 0
+    assert exit_code([]) == 3
+
+
+def test_a_sender_that_recorded_more_than_came_leaves_doubt() -> None:
+    """What a closed account lacks could have been anything."""
+    short = summary(accounting=accounting(sender(recorded=710), undelivered=10))
+    assert judged(short, "grpc_errors").result is Result.INVALID
+    assert judged(short, "grpc_errors").high == 10
+    assert not math.isinf(judged(short, "fps_within").high or math.inf)
