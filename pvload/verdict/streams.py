@@ -117,7 +117,7 @@ def _most_telling(judged: Judged) -> tuple[int, float]:
 
 def _excess(judged: Judged) -> float:
     if judged.value is None:
-        return math.inf
+        return math.inf if judged.judged else -math.inf
     above = judged.value - judged.upper_limit if judged.upper_limit is not None else -math.inf
     below = judged.lower_limit - judged.value if judged.lower_limit is not None else -math.inf
     nearest = max(above, below)

@@ -1,0 +1,37 @@
+"""Writes the finished report into a run directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvload.errors import RunDirectoryError
+from pvload.report.document import document_text
+from pvload.report.render import render_text
+from pvload.stats.summary import Summary
+from pvload.verdict.judgement import Verdict
+from pvload.wire.run_directory import REPORT, SUMMARY, Manifest, read_manifest, replace_text
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where the report is."""
+
+    summary: Path
+    report: Path
+
+
+def write(run_dir: Path, summary: Summary, verdict: Verdict) -> Written:
+    """Replaces summary.json and report.txt; OSError if the folder cannot be written."""
+    paths = Written(summary=run_dir / SUMMARY, report=run_dir / REPORT)
+    replace_text(paths.summary, document_text(summary, verdict))
+    replace_text(paths.report, render_text(summary, verdict, manifest_of(run_dir)))
+    return paths
+
+
+def manifest_of(run_dir: Path) -> Manifest | None:
+    """The manifest, or None where it is missing or damaged: a report must not need it."""
+    try:
+        return read_manifest(run_dir)
+    except RunDirectoryError:
+        return None
