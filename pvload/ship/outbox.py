@@ -47,10 +47,11 @@ class Outbox:
         self._ends.append(end)
 
     def acknowledge(self, known: int) -> bool:
-        """Takes an ACK in; True if it was progress. One that goes back, or beyond what was sent, is ignored."""
-        if not self.acknowledged < known <= self.sent:
+        """Takes an ACK in; True if it was progress. What the collector knows besides, from another, is not sent."""
+        if known <= self.acknowledged:
             return False
         self.acknowledged = known
+        self.sent = max(self.sent, known)
         while self._ends and self._ends[0] <= known:
             self._ends.popleft()
         return True

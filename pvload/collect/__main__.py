@@ -1,0 +1,75 @@
+"""`python -m pvload.collect`: one run's collector as a process."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from pvload.clock import SystemClock
+from pvload.collect.service import Outcome, Work, end_with_parent, serve
+from pvload.errors import PvloadError
+from pvload.profiles.load import from_canonical
+from pvload.profiles.schema import Profile
+from pvload.report.write import write
+from pvload.stats.config import fold_config
+from pvload.stats.fold import RunFold
+from pvload.verdict.judge import judge_run
+from pvload.wire.run_directory import PROFILE, REPORT, read_manifest
+
+_log = logging.getLogger("pvload.collect")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 when a report was written, whatever its verdict; 2 when the collector could not begin."""
+    options = _options(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    end_with_parent()
+    run_dir: Path = options.run_dir
+    try:
+        manifest = read_manifest(run_dir)
+        profile = from_canonical((run_dir / PROFILE).read_bytes())
+        serve(
+            run_dir,
+            run=bytes.fromhex(manifest.run),
+            address=options.bind,
+            port=options.port,
+            work=judged_work(run_dir, profile, manifest.run),
+            clock=SystemClock(),
+            orders_fd=sys.stdin.fileno(),
+        )
+    except (PvloadError, OSError) as exc:
+        _log.error("%s", exc)
+        return PvloadError.exit_code
+    return 0
+
+
+def judged_work(run_dir: Path, profile: Profile, run_hex: str) -> Work:
+    """Fold, judge and report of one run directory."""
+    fold = RunFold(fold_config(profile, run_hex))
+
+    def verdict_so_far() -> str:
+        return str(judge_run(fold.summary(), profile).result)
+
+    def conclude(trouble: str) -> Outcome:
+        summary = fold.summary()
+        verdict = judge_run(summary, profile)
+        write(run_dir, summary, verdict)
+        if trouble:
+            _log.error("the report lacks what came after the journal failed: %s", trouble)
+        return Outcome(verdict=str(verdict.result), exit_code=verdict.exit_code, report=str(run_dir / REPORT))
+
+    return Work(fold=fold, verdict_so_far=verdict_so_far, conclude=conclude)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m pvload.collect", description="journals and judges one run")
+    parser.add_argument("--run-dir", type=Path, required=True, help="holds manifest.json and profile.json")
+    parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default: loopback only)")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
