@@ -1,0 +1,302 @@
+"""What director and stations say to each other, by Locust's own messages (msgpack: numbers, texts, lists, dicts).
+
+The director lives in the master or the local runner, a station in every worker and in the local runner. Times are
+nanoseconds of the run's axis, which is CLOCK_MONOTONIC of the master's host; a station converts. Everything but the
+greeting bears the run's id, so that a late word of an earlier run is recognised and dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+from locust.env import Environment
+from locust.rpc import Message
+from locust.runners import Runner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """A station is there. Answered by Welcome."""
+
+    NAME: ClassVar[str] = "pvload.hello"
+    version: str
+    host: str
+    boot: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """The station belongs to the run's master, or why it cannot (`refused`)."""
+
+    NAME: ClassVar[str] = "pvload.welcome"
+    refused: str = ""
+    profile: str = ""
+    """Canonical text: the station's user classes are made from it, whatever profile it was started with."""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """A run begins: start an engine. Answered by Ready."""
+
+    NAME: ClassVar[str] = "pvload.begin"
+    run: str
+    run_dir: str
+    boot: str
+    """Of the master's host; a station of another host keeps its logs and its spool to itself."""
+    collector_host: str
+    """Empty: the host that the worker reaches its master by."""
+    collector_port: int
+    address: str
+    """The target's, resolved."""
+    profile: str
+    sha256: str
+    stop_after_frames: int
+    stopped_ns: int
+    """When this process last stopped the same camera; 0: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The station's engine runs, or why not (`failed`)."""
+
+    NAME: ClassVar[str] = "pvload.ready"
+    run: str
+    worker: str
+    failed: str = ""
+    sender: str = ""
+    engine_pid: int = 0
+    same_host: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUp:
+    """List the target's devices before any stream is opened. Answered by Found."""
+
+    NAME: ClassVar[str] = "pvload.look_up"
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What the target offers, or the status with which it did not answer."""
+
+    NAME: ClassVar[str] = "pvload.found"
+    run: str
+    status: str
+    details: str
+    devices: dict[str, list[str]] = field(default_factory=dict)
+    """Device id -> capabilities."""
+    daemon: dict[str, str] = field(default_factory=dict)
+    """What the daemon says of itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something for the record of the run; the station's engine notes it."""
+
+    NAME: ClassVar[str] = "pvload.remark"
+    run: str
+    note: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A user wants a number of its own. Answered by Seat."""
+
+    NAME: ClassVar[str] = "pvload.claim"
+    run: str
+    population: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """The user's ordinal, and how many calls that subscriber has made before."""
+
+    NAME: ClassVar[str] = "pvload.seat"
+    run: str
+    token: int
+    ordinal: int
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The subscriber makes its call `number` now."""
+
+    NAME: ClassVar[str] = "pvload.opened"
+    run: str
+    population: str
+    ordinal: int
+    number: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The subscriber received the number of frames that were asked for."""
+
+    NAME: ClassVar[str] = "pvload.done"
+    run: str
+    population: str
+    ordinal: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The user is gone; its ordinal is free."""
+
+    NAME: ClassVar[str] = "pvload.release"
+    run: str
+    population: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskCamera:
+    """An operator is there. Answered by Camera."""
+
+    NAME: ClassVar[str] = "pvload.ask_camera"
+    run: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """Is the camera the operator's to start, or did this run start it already?"""
+
+    NAME: ClassVar[str] = "pvload.camera"
+    run: str
+    token: int
+    started: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The acquisition was started (or joined)."""
+
+    NAME: ClassVar[str] = "pvload.started"
+    run: str
+    at_ns: int
+    """When StartStream was sent."""
+    joined: bool
+    parameters: dict[str, str]
+    """Every camera parameter before any was changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The station cannot go on, and so the run cannot."""
+
+    NAME: ClassVar[str] = "pvload.failed"
+    run: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """From at_ns on the plan wants the camera to run (its fields: wire.command.Wanted)."""
+
+    NAME: ClassVar[str] = "pvload.wanted"
+    run: str
+    device: str
+    at_ns: int
+    rate_hz: float
+    width: int
+    height: int
+    binning_x: int
+    binning_y: int
+    exposure_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """T_end: close every stream. Answered by Closed."""
+
+    NAME: ClassVar[str] = "pvload.end"
+    run: str
+    at_ns: int
+    reason: str
+    warm_up_ns: int
+    planned_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """No stream of this station is open any more."""
+
+    NAME: ClassVar[str] = "pvload.closed"
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopCamera:
+    """Two frame periods after the last stream: stop the acquisition if `stop`. Answered by Stopped."""
+
+    NAME: ClassVar[str] = "pvload.stop_camera"
+    run: str
+    stop: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """StopStream was answered; `failed` says how if not well."""
+
+    NAME: ClassVar[str] = "pvload.stopped"
+    run: str
+    failed: str
+    parameters: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """Ship everything and end the engine. Answered by Finished."""
+
+    NAME: ClassVar[str] = "pvload.finish"
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The station's engine is gone; records and delivered as it said, -1 if it could not say."""
+
+    NAME: ClassVar[str] = "pvload.finished"
+    run: str
+    records: int
+    delivered: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandon:
+    """The run is given up without an end: end the engine at once."""
+
+    NAME: ClassVar[str] = "pvload.abandon"
+    run: str
+
+
+Word = (
+    Hello | Welcome | Begin | Ready | LookUp | Found | Remark | Claim | Seat | Opened | Done | Release | AskCamera
+    | Camera | Started | Failed | Wanted | End | Closed | StopCamera | Stopped | Finish | Finished | Abandon
+)  # fmt: skip
+W = TypeVar("W", bound=Word)
+
+
+def say(runner: Runner, word: Word, *, to: str | None = None) -> None:
+    """Sends a word: from a worker to its master, from the master to one worker or to all, a local runner to itself."""
+    runner.send_message(word.NAME, asdict(word), to)
+
+
+def hear(runner: Runner, kind: type[W], listener: Callable[[str, W], None]) -> None:
+    """Calls `listener` with (node, word) for each word of that kind; it must not wait, others are queued behind it."""
+
+    def heard(environment: Environment, msg: Message, **_more: Any) -> None:
+        del environment
+        listener(msg.node_id, kind(**msg.data))
+
+    runner.register_message(kind.NAME, heard)

@@ -1,0 +1,154 @@
+"""The processes a run has beside Locust and the engines: simulator, collector, monitor. One object for one run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gevent
+
+from pvload.clock import NS_PER_S, Clock
+from pvload.load.children import ChildError, LineChild
+from pvload.load.run_folder import RunFolder
+from pvload.profiles.schema import Profile
+from pvload.wire import run_directory
+
+_log = logging.getLogger(__name__)
+START_TIMEOUT_S: Final = 30.0
+SHIPPING_S: Final = 10.0
+"""The collector waits so long for the senders' last words."""
+RESULT_TIMEOUT_S: Final = 60.0
+SIM_END_S: Final = 5.0
+MONITOR_END_S: Final = 11.0
+RESTARTS_LIMIT: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the collector said at the end."""
+
+    verdict: str
+    exit_code: int
+    report: str
+
+
+class Processes:
+    """Started in order, ended in order; the collector is started again, on its port, when it dies."""
+
+    def __init__(self, folder: RunFolder, profile: Profile, clock: Clock) -> None:
+        self.address = profile.target.address
+        """Of the target; of the simulator once it runs."""
+        self.endpoint_port = 0
+        self.collector_restarts = 0
+        self._folder = folder
+        self._profile = profile
+        self._clock = clock
+        self._sim: LineChild | None = None
+        self._sim_pid = 0
+        self._collector: LineChild | None = None
+        self._collector_host = ""
+        self._monitor: LineChild | None = None
+        self._ending = False
+
+    def start_sim(self) -> None:
+        """Starts the simulator if the profile wants one; `address` is known afterwards."""
+        if self._profile.target.address != "sim":
+            return
+        folder = self._folder.path
+        arguments = ["pvload.sim", "--profile-json", str(folder / run_directory.PROFILE)]
+        arguments += ["--ledger", str(folder / run_directory.LEDGER), "--log", str(folder / run_directory.DAEMON_LOG)]
+        self._sim = LineChild("simulator", [*arguments, "--parent-stdin"], log=self._folder.log("sim"))
+        self._sim.start()
+        said = self._sim.expect("listening", timeout_s=START_TIMEOUT_S)
+        self.address = str(said["address"])
+        self._sim_pid = int(said.get("pid", self._sim.pid))
+
+    def start_collector(self, *, bind: str) -> None:
+        """Starts the collector on `bind`; `endpoint_port` is known afterwards."""
+        self._collector_host = bind
+        self._launch_collector()
+
+    def start_monitor(self, engines: dict[str, int]) -> None:
+        """Starts the witness of host, processes and the daemon's log; without one its criteria are not checked."""
+        wishes, target = self._profile.monitor, self._profile.target
+        if not (wishes.host or wishes.log):
+            return
+        log = str(self._folder.path / run_directory.DAEMON_LOG) if target.address == "sim" else target.log
+        pid = self._sim_pid if target.address == "sim" else target.pid
+        host = "127.0.0.1" if self._collector_host in ("", "*", "0.0.0.0", "::") else self._collector_host
+        arguments = ["pvload.monitor", "--run-hex", self._folder.manifest.run, "--run-dir", str(self._folder.path)]
+        arguments += ["--collector", f"tcp://{host}:{self.endpoint_port}", "--interval", f"{wishes.interval:g}"]
+        arguments += ["--pid", str(pid)] if pid else []
+        arguments += ["--log", log] if log and wishes.log else []
+        watched = {**engines, "collector": self._collector.pid if self._collector is not None else 0}
+        for name, process in watched.items():
+            arguments += ["--watch", f"{name}={process}"] if process else []
+        monitor = LineChild("monitor", arguments, log=self._folder.log("monitor"))
+        monitor.start()
+        self._monitor = monitor
+        monitor.expect("ready", timeout_s=START_TIMEOUT_S)
+
+    def end_monitor(self) -> None:
+        """Lets the witness read the log to its end and ship."""
+        if self._monitor is not None:
+            self._monitor.end(timeout_s=MONITOR_END_S)
+
+    def end_collector(self, *, at_ns: int, reason: str, expect: list[str]) -> Result:
+        """Orders the end and gives the verdict; ChildError if there is none."""
+        order: dict[str, Any] = {
+            "is": "end",
+            "at_ns": at_ns,
+            "reason": reason,
+            "expect": expect,
+            "deadline_ns": self._clock.monotonic_ns() + int(SHIPPING_S * NS_PER_S),
+        }
+        collector = self._collector
+        if collector is None:
+            raise ChildError("there is no collector, so there is no verdict")
+        self._ending = True
+        collector.send(json.dumps(order).encode() + b"\n")
+        said = collector.expect("result", timeout_s=RESULT_TIMEOUT_S)
+        collector.end(timeout_s=5.0)
+        return Result(verdict=str(said["verdict"]), exit_code=int(said["exit_code"]), report=str(said["report"]))
+
+    def end_sim(self) -> None:
+        """Ends the simulator in order."""
+        if self._sim is not None:
+            self._sim.end(timeout_s=SIM_END_S)
+
+    def kill(self) -> None:
+        """Ends all that still runs; the collector still writes what it has."""
+        self._ending = True
+        for child in (self._monitor, self._collector, self._sim):
+            if child is not None:
+                child.end(timeout_s=3.0)
+
+    def _launch_collector(self) -> None:
+        bind = "0.0.0.0" if self._collector_host in ("", "*") else self._collector_host
+        arguments = ["pvload.collect", "--run-dir", str(self._folder.path), "--bind", bind]
+        arguments += ["--port", str(self.endpoint_port)]
+        collector = LineChild(
+            "collector", arguments, log=self._folder.log("collector"), on_exit=lambda: self._collector_died(collector)
+        )
+        collector.start()
+        self._collector = collector
+        said = collector.expect("listening", timeout_s=START_TIMEOUT_S)
+        self.endpoint_port = int(str(said["endpoint"]).rpartition(":")[2])
+
+    def _collector_died(self, collector: LineChild) -> None:
+        if self._ending or collector is not self._collector or self.endpoint_port == 0:
+            return
+        if self.collector_restarts >= RESTARTS_LIMIT:
+            _log.error("the collector died again and again, it is not started any more: %s", collector.last_words())
+            return
+        self.collector_restarts += 1
+        _log.error("the collector died, starting it again on port %d", self.endpoint_port)
+        gevent.spawn(self._relaunch_collector)
+
+    def _relaunch_collector(self) -> None:
+        try:
+            self._launch_collector()
+        except ChildError as exc:
+            _log.error("%s", exc)

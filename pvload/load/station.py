@@ -1,0 +1,323 @@
+"""A worker's half of a run: its engine, its streams, and what its users wait for.
+
+One station a process that has users. The director's words come in by Locust's message loop and must not hold it up, so
+each that takes time is worked on in a greenlet of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import gevent
+from gevent.event import AsyncResult, Event
+from gevent.lock import RLock
+from locust.env import Environment
+from locust.runners import Runner, WorkerRunner
+
+from pvload.clock import Clock, boot_id
+from pvload.errors import PvloadError
+from pvload.load import messages, statistics
+from pvload.load.camera import CameraSteps, Start
+from pvload.load.children import ChildError
+from pvload.load.engine_client import EngineClient, Mailbox
+from pvload.load.messages import W, hear, say
+from pvload.load.run_folder import pvload_version
+from pvload.plan.expected import expected_rate
+from pvload.profiles.load import from_canonical
+from pvload.profiles.schema import Profile
+from pvload.wire import command
+
+_log = logging.getLogger(__name__)
+SPOOL_BYTES: Final = 256 * 1024 * 1024
+MEMORY: Final = Path("/dev/shm")
+CLOSE_TIMEOUT_S: Final = 5.0
+LOOK_UP_TIMEOUT_S: Final = 10.0
+SEAT_TIMEOUT_S: Final = 10.0
+
+
+class StationRun:
+    """One run as this station sees it."""
+
+    def __init__(self, begin: messages.Begin, profile: Profile, *, worker: str, same_host: bool) -> None:
+        self.id = begin.run
+        self.profile = profile
+        self.worker = worker
+        self.begin = begin
+        self.same_host = same_host
+        self.spool = Path()
+        self.engine: EngineClient | None = None
+        self.wanted = Event()
+        """The camera was started: streams may be opened."""
+        self.ending = Event()
+        """T_end is past: nothing is opened any more."""
+        self.streams: dict[int, Mailbox] = {}
+        """Open calls, by their ids; bounded by the users of this worker."""
+        self.camera = RLock()
+        """Held while the camera is being set and started, or stopped."""
+        self.started: Start | None = None
+        """This station's operator started the acquisition."""
+        self.over = Event()
+
+    @property
+    def has_operator(self) -> bool:
+        """Does this run start the camera itself?"""
+        return any(one.kind == "operator" and one.count for one in self.profile.users)
+
+    @property
+    def period_s(self) -> float:
+        """Of a frame, as planned."""
+        return 1 / (expected_rate(self.profile.camera) or 1000 / self.profile.camera.exposure_ms)
+
+
+class Station:
+    """What users and the director use of a worker."""
+
+    def __init__(
+        self, environment: Environment, runner: Runner, clock: Clock, on_welcome: Callable[[str], None]
+    ) -> None:
+        self.environment = environment
+        self.runner = runner
+        self.clock = clock
+        self.run: StationRun | None = None
+        self.refused = ""
+        self._on_welcome = on_welcome
+        self._began = Event()
+        self._tokens = itertools.count(1)
+        self._asked: dict[int, AsyncResult] = {}
+
+    def start(self) -> None:
+        """Listens to the director and says hello."""
+        hear(self.runner, messages.Welcome, self._welcomed)
+        hear(self.runner, messages.Begin, lambda _node, word: gevent.spawn(self._begin, word) and None)
+        hear(self.runner, messages.Seat, lambda _node, word: self._answered(word))
+        hear(self.runner, messages.Camera, lambda _node, word: self._answered(word))
+        self._work_on(messages.LookUp, self._look_up)
+        self._work_on(messages.Remark, self._remark)
+        self._work_on(messages.Wanted, self._wanted)
+        self._work_on(messages.End, self._end)
+        self._work_on(messages.StopCamera, self._stop_camera)
+        self._work_on(messages.Finish, self._finish)
+        self._work_on(messages.Abandon, self._abandon)
+        hello = messages.Hello(version=pvload_version(), host=socket.gethostname(), boot=boot_id(), pid=os.getpid())
+        say(self.runner, hello)
+
+    def wait_begun(self) -> StationRun:
+        """The run that is on; waits for one."""
+        while True:
+            self._began.wait()
+            run = self.run
+            if run is not None and not run.ending.is_set():
+                return run
+            gevent.sleep(0.05)
+
+    def ask(self, word_of: Callable[[int], messages.Word]) -> Any:
+        """Asks the director and gives its answer; ChildError if it gives none."""
+        token = next(self._tokens)
+        answer = self._asked[token] = AsyncResult()
+        try:
+            say(self.runner, word_of(token))
+            return answer.get(timeout=SEAT_TIMEOUT_S)
+        except gevent.Timeout as exc:
+            raise ChildError("the master did not answer") from exc
+        finally:
+            self._asked.pop(token, None)
+
+    def tell(self, word: messages.Word) -> None:
+        """Says something to the director."""
+        say(self.runner, word)
+
+    def leave(self) -> None:
+        """This worker goes while a run is on (it was told to quit alone): closes its part in order."""
+        run = self.run
+        if run is None or run.over.is_set():
+            return
+        run.ending.set()
+        self._close_streams(run)
+        self._finish_engine(run)
+
+    def _work_on(self, kind: type[W], work: Callable[[StationRun, W], None]) -> None:
+        """Works on such words in a greenlet each; a word of another run is dropped."""
+
+        def heard(_node: str, word: W) -> None:
+            run = self.run
+            if run is not None and not isinstance(word, messages.Hello | messages.Welcome) and run.id == word.run:
+                gevent.spawn(work, run, word)
+
+        hear(self.runner, kind, heard)
+
+    def _answered(self, word: messages.Seat | messages.Camera) -> None:
+        asked = self._asked.get(word.token)
+        if asked is not None and self.run is not None and self.run.id == word.run:
+            asked.set(word)
+
+    def _welcomed(self, _node: str, word: messages.Welcome) -> None:
+        if word.refused:
+            self.refused = word.refused
+            _log.error("refused by the master: %s", word.refused)
+            gevent.spawn(self.runner.quit)
+        elif word.profile:
+            self._on_welcome(word.profile)
+
+    def _begin(self, word: messages.Begin) -> None:
+        self.leave()
+        same_host = bool(word.boot) and word.boot == boot_id()
+        worker = f"worker-{self.runner.worker_index}" if isinstance(self.runner, WorkerRunner) else "local"
+        try:
+            run = StationRun(word, from_canonical(word.profile.encode()), worker=worker, same_host=same_host)
+            run.engine = self._engine(run)
+            self.run = run
+            ready = run.engine.start()
+        except (PvloadError, OSError) as exc:
+            say(self.runner, messages.Ready(run=word.run, worker=worker, failed=str(exc), same_host=same_host))
+            return
+        run.engine.send(_info(f"{worker} on {socket.gethostname()}"))
+        if not run.has_operator:
+            run.wanted.set()
+        self._began.set()
+        answer = messages.Ready(
+            run=word.run, worker=worker, sender=ready.sender, engine_pid=ready.pid, same_host=same_host
+        )
+        say(self.runner, answer)
+
+    def _engine(self, run: StationRun) -> EngineClient:
+        begin, profile = run.begin, run.profile
+        host = begin.collector_host or _master_host(self.runner)
+        folder = (
+            Path(begin.run_dir) if run.same_host else Path(tempfile.gettempdir()) / f"pvload-{os.getuid()}" / run.id
+        )
+        run.spool, spool_bytes = spool_place(run.id, run.worker, folder)
+        payload = next((one for one in profile.users if one.kind == "subscriber"), profile.users[0])
+        start = command.Start(
+            run=begin.run,
+            worker=run.worker,
+            incarnation=0,
+            collector=f"tcp://{host}:{begin.collector_port}",
+            spool=str(run.spool),
+            target=profile.target.model_copy(update={"address": begin.address}).model_dump(mode="json"),
+            payload_check=payload.payload,
+            payload_every=payload.payload_every,
+            spool_bytes=spool_bytes,
+        )
+        return EngineClient(
+            start,
+            log=folder / "logs" / f"engine-{run.worker}.log",
+            on_aggregate=lambda one: statistics.merge(self.environment.stats, one, statistics.now_s()),
+            on_given_up=lambda text: self.tell(messages.Failed(run=begin.run, text=text)),
+        )
+
+    def _look_up(self, run: StationRun, word: messages.LookUp) -> None:
+        devices: dict[str, list[str]] = {}
+        daemon: dict[str, str] = {}
+        try:
+            about = _of(run).call("GetDaemonInfo", timeout_s=LOOK_UP_TIMEOUT_S)
+            daemon = {name: str(value) for name, value in about.answer.items()}
+            answered = _of(run).call("ListDevices", timeout_s=LOOK_UP_TIMEOUT_S)
+            status, details = answered.status, answered.details
+            for row in answered.answer.get("devices", []):
+                devices[str(row.get("id", ""))] = [str(one) for one in row.get("capabilities", [])]
+        except ChildError as exc:
+            status, details = "INTERNAL", exc.message
+        found = messages.Found(run=word.run, status=status, details=details, devices=devices, daemon=daemon)
+        self.tell(found)
+
+    def _remark(self, run: StationRun, word: messages.Remark) -> None:
+        _of(run).send(command.Note(note=word.note, text=word.text))
+
+    def _wanted(self, run: StationRun, word: messages.Wanted) -> None:
+        """Told to the engine before any user hears of it, so that it stands before the first opened stream."""
+        engine = _of(run)
+        values = {name: getattr(word, name) for name in word.__slots__ if name not in ("run", "at_ns")}
+        at_ns = word.at_ns - engine.clock_offset_ns
+        engine.send(command.Wanted(at_ns=at_ns, wanted=True, **values), remember=True)
+        run.wanted.set()
+
+    def _end(self, run: StationRun, word: messages.End) -> None:
+        run.ending.set()
+        engine = _of(run)
+        at_ns = word.at_ns - engine.clock_offset_ns
+        message = command.RunEnd(
+            at_ns=at_ns, reason=word.reason, warm_up_ns=word.warm_up_ns, planned_ns=word.planned_ns
+        )
+        engine.send(message, remember=True)
+        self._close_streams(run)
+        self.tell(messages.Closed(run=run.id))
+
+    def _close_streams(self, run: StationRun) -> None:
+        engine = _of(run)
+        for id in list(run.streams):
+            engine.send(command.Close(id=id, by="run_end"))
+        try:
+            with gevent.Timeout(CLOSE_TIMEOUT_S):
+                while run.streams:
+                    gevent.sleep(0.01)
+        except gevent.Timeout:
+            _log.error("%d streams did not close within %g s", len(run.streams), CLOSE_TIMEOUT_S)
+
+    def _stop_camera(self, run: StationRun, word: messages.StopCamera) -> None:
+        gevent.sleep(2 * run.period_s)
+        with run.camera:
+            stop = word.stop or (run.started is not None and not run.started.joined)
+            failed, parameters = CameraSteps(_of(run), run.profile, self.clock).end(stop=stop)
+        self.tell(messages.Stopped(run=run.id, failed=failed, parameters=parameters))
+
+    def _finish(self, run: StationRun, word: messages.Finish) -> None:
+        finished = self._finish_engine(run)
+        records, delivered = (finished.records, finished.delivered) if finished is not None else (-1, -1)
+        self.tell(messages.Finished(run=word.run, records=records, delivered=delivered))
+
+    def _finish_engine(self, run: StationRun) -> command.Finished | None:
+        self._began.clear()
+        run.over.set()
+        finished = _of(run).finish()
+        if finished is not None and finished.delivered == finished.records:
+            _remove_empty(run.spool)
+        return finished
+
+    def _abandon(self, run: StationRun, word: messages.Abandon) -> None:
+        del word
+        self._began.clear()
+        run.ending.set()
+        run.over.set()
+        _of(run).kill()
+
+
+def spool_place(run: str, worker: str, folder: Path) -> tuple[Path, int]:
+    """Where a worker's records are kept, and how many bytes: the host's memory if there is room, else `folder`."""
+    try:
+        free = shutil.disk_usage(MEMORY).free
+    except OSError:
+        free = 0
+    if free >= SPOOL_BYTES and os.access(MEMORY, os.W_OK):
+        return MEMORY / f"pvload-{os.getuid()}" / run / worker, SPOOL_BYTES
+    return folder / "spool" / worker, SPOOL_BYTES
+
+
+def _remove_empty(spool: Path) -> None:
+    """Removes the folders of a spool that was shipped to its end; what still holds something stays."""
+    for folder in (spool, spool.parent):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
+def _of(run: StationRun) -> EngineClient:
+    if run.engine is None:
+        raise ChildError("the engine is not running")
+    return run.engine
+
+
+def _master_host(runner: Runner) -> str:
+    return runner.master_host if isinstance(runner, WorkerRunner) else "127.0.0.1"
+
+
+def _info(text: str) -> command.Note:
+    return command.Note(note="info", text=text)

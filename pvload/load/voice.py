@@ -1,0 +1,46 @@
+"""What the plugin says to whoever started Locust: lines for a person, or JSON lines for `pvload run`.
+
+Locust's own log and tables go to stderr; stdout is this voice's alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pvload.errors import PvloadError
+
+
+class Voice:
+    """Says what a run came to."""
+
+    def __init__(self, *, supervised: bool) -> None:
+        self._supervised = supervised
+
+    def began(self, folder: Path, run: str) -> None:
+        """The collector runs: from here on a report is certain."""
+        self._say({"is": "began", "run_dir": str(folder), "run": run}, f"pvload: recording in {folder}")
+
+    def remark(self, text: str) -> None:
+        """Something a person should know and that stops nothing."""
+        self._say({"is": "remark", "message": text}, f"pvload: {text}")
+
+    def error(self, exc: PvloadError) -> None:
+        """Why a run could not begin, or cannot go on."""
+        fields = {"is": "error", "message": exc.message, "hint": exc.hint, "exit_code": exc.exit_code}
+        self._say(fields, f"pvload: {exc}", stream=sys.stderr)
+
+    def ended(self, verdict: str, exit_code: int, report: str) -> None:
+        """The run was judged."""
+        fields = {"is": "ended", "verdict": verdict, "exit_code": exit_code, "report": report}
+        self._say(fields, f"pvload: {verdict} (exit code {exit_code}), report: {report}")
+
+    def _say(self, fields: dict[str, Any], text: str, *, stream: Any = None) -> None:
+        out = sys.stdout if self._supervised or stream is None else stream
+        try:
+            out.write((json.dumps(fields) if self._supervised else text) + "\n")
+            out.flush()
+        except OSError:
+            pass  # nobody listens any more; the run directory has it all
