@@ -97,8 +97,8 @@ class LineProcess:
 class EngineProcess(LineProcess):
     """The real engine, spoken to in values."""
 
-    def __init__(self, start: command.Start, *, stderr: Path) -> None:
-        super().__init__(["-m", "pvload.engine"], stderr=stderr)
+    def __init__(self, start: command.Start, *, program: list[str], stderr: Path) -> None:
+        super().__init__(program, stderr=stderr)
         self.order(start)
         self.ready = self.expect("ready")
         self._next_id = 1
@@ -141,6 +141,7 @@ class Rig:
     address: str = ""
     endpoint: str = ""
     engines_started: int = 0
+    engine_program: list[str] = field(default_factory=lambda: ["-m", "pvload.engine"])
 
     def prepare(self) -> None:
         """Makes the run directory with manifest and profile."""
@@ -187,6 +188,7 @@ class Rig:
                 payload_check=population.payload,
                 payload_every=population.payload_every,
             ),
+            program=self.engine_program,
             stderr=self.folder / run_directory.LOGS / "engine.log",
         )
         self.engines_started += 1
@@ -207,10 +209,17 @@ class Rig:
         engine.answer("answered", id=probe_id)
         answered = engine.call("StartStream", device_id=device)
         assert answered.status == "OK", answered
-        engine.order(
+        self.want_camera(answered.sent_ns)
+        return answered.sent_ns
+
+    def want_camera(self, since_ns: int) -> None:
+        """Tells the engine since when the camera is wanted, and what its frames must show."""
+        camera = self.profile.camera
+        roi = camera.roi if not isinstance(camera.roi, str) else None
+        self._engine.order(
             command.Wanted(
-                device=device,
-                at_ns=answered.sent_ns,
+                device=self.profile.target.device,
+                at_ns=since_ns,
                 wanted=True,
                 rate_hz=camera.rate_hz or 1000.0 / camera.exposure_ms,
                 width=roi.width if roi else camera.sensor_width,
@@ -220,7 +229,6 @@ class Rig:
                 exposure_ms=camera.exposure_ms,
             )
         )
-        return answered.sent_ns
 
     def open(self, *, ordinal: int = 0, number: int = 1, stop_after_frames: int = 0) -> int:
         """Opens a stream for subscriber (first population, ordinal) and waits for the server's headers."""
@@ -295,9 +303,11 @@ class Rig:
 
 
 @contextmanager
-def running(folder: Path, profile: Profile) -> Iterator[Rig]:
-    """A rig with all three processes up; ended whatever happens."""
+def running(folder: Path, profile: Profile, *, engine_script: Path | None = None) -> Iterator[Rig]:
+    """A rig with all three processes up; ended whatever happens. engine_script: a program in the engine's place."""
     rig = Rig(folder=folder, profile=profile)
+    if engine_script is not None:
+        rig.engine_program = [str(engine_script)]
     rig.prepare()
     try:
         rig.start_sim()
