@@ -30,9 +30,6 @@ from pvload.wire.journal import JournalReader
 Arrivals = npt.NDArray[np.int64]
 """Shape (n, 3): stream, arrival and sending time, both CLOCK_MONOTONIC nanoseconds."""
 
-_FLOW_S = 12.0
-"""How long to wait until every stream has had a frame. A client that does not get there is measured as it is."""
-
 
 class Client(Protocol):
     """One client process with its streams open."""
@@ -40,8 +37,8 @@ class Client(Protocol):
     pid: int
     """Of the process whose CPU time counts."""
 
-    def wait_until_flowing(self) -> None:
-        """Returns when every stream has had a frame, or after a bounded time."""
+    def wait_until_flowing(self, timeout_s: float) -> None:
+        """Returns when every stream has had a frame, or after timeout_s: then the client is measured as it is."""
         ...
 
     def leave(self) -> Arrivals:
@@ -99,9 +96,9 @@ class EngineClient:
         self._engine = engine
         self._streams = streams
 
-    def wait_until_flowing(self) -> None:
+    def wait_until_flowing(self, timeout_s: float) -> None:
         waiting, rest = self._streams, b""
-        deadline = time.monotonic() + _FLOW_S
+        deadline = time.monotonic() + timeout_s
         while waiting and (left := deadline - time.monotonic()) > 0:
             if not select.select([_fd(self._engine.stdout)], [], [], left)[0]:
                 return
@@ -145,7 +142,10 @@ def engine_client(port: int, sources: list[Source]) -> Iterator[EngineClient]:
         collector = _started(["-m", "pvload.collect", "--run-dir", str(folder)], folder)
         # What it would write at its end is not wanted: the journal is complete when the engine has finished.
         stack.callback(_ended, collector, 0.0)
-        endpoint = json.loads(collector.stdout.readline())["endpoint"] if collector.stdout else ""
+        listening = collector.stdout.readline() if collector.stdout else b""
+        if not listening:
+            raise SystemExit(f"the collector did not start: {(folder / 'stderr.log').read_text()[-2000:]}")
+        endpoint = json.loads(listening)["endpoint"]
         engine = _started(["-m", "pvload.engine"], folder)
         stack.callback(_ended, engine, 15.0)
         spool = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else folder) / f"pvload-bench-{run}"
@@ -175,8 +175,8 @@ class GeventClient:
         self._folder = folder
         self._locust = locust
 
-    def wait_until_flowing(self) -> None:
-        _line_with(_fd(self._locust.stdout), b"flowing", time.monotonic() + _FLOW_S)
+    def wait_until_flowing(self, timeout_s: float) -> None:
+        _line_with(_fd(self._locust.stdout), b"flowing", time.monotonic() + timeout_s)
 
     def leave(self) -> Arrivals:
         self._locust.send_signal(signal.SIGUSR1)

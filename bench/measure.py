@@ -16,6 +16,8 @@ import numpy as np
 from bench.clients import CLIENTS, Arrivals
 from bench.server import Source
 
+FLOW_S = 12.0
+"""How long to wait until every stream has had a frame."""
 _SETTLE_S = 0.5
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -97,10 +99,10 @@ def frame_server() -> Iterator[int]:
         server.communicate()
 
 
-def measure(client: str, sources: list[Source], seconds: float) -> Measured:
+def measure(client: str, sources: list[Source], seconds: float, *, flow_s: float = FLOW_S) -> Measured:
     """One window of `seconds` on a fresh server and a fresh client."""
     with frame_server() as port, CLIENTS[client](port, sources) as reader:
-        reader.wait_until_flowing()
+        reader.wait_until_flowing(flow_s)
         time.sleep(_SETTLE_S)
         begin, cpu = time.monotonic_ns(), _cpu_s(reader.pid)
         time.sleep(seconds)
