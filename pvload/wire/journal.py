@@ -11,6 +11,7 @@ Tables: `meta` (key, value), `senders` (sender, hello, known = last record numbe
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -110,16 +111,16 @@ class JournalWriter:
         """Creates or continues the journal. FormatError if it is another run's; JournalError if it cannot be used."""
         try:
             connection = sqlite3.connect(path, isolation_level=None)
-            connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-            connection.execute(f"PRAGMA journal_size_limit={_PAGE_BYTES * _CHECKPOINT_PAGES}")
-            if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                _create(connection, run)
-            found = _check(connection, path)
         except sqlite3.Error as exc:
+            raise JournalError(f"journal {path} cannot be opened: {exc}") from exc
+        try:
+            found = _prepare(connection, path, run)
+        except sqlite3.Error as exc:
+            connection.close()
             raise JournalError(f"journal {path} cannot be written: {exc}") from exc
+        except FormatError:
+            connection.close()
+            raise
         if found != run.hex():
             connection.close()
             raise FormatError(f"journal {path} belongs to run {found}, expected {run.hex()}")
@@ -140,6 +141,8 @@ class JournalWriter:
             self._insert(rows)
             self._connection.execute("COMMIT")
         except sqlite3.Error as exc:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
             raise JournalError(f"journal {self.path} could not be committed: {exc}") from exc
 
     def close(self) -> None:
@@ -191,10 +194,17 @@ class JournalReader:
             raise FormatError(f"there is no journal at {path}")
         try:
             connection = _connect_reading(path)
+        except sqlite3.Error as exc:
+            raise FormatError(f"journal {path} cannot be read: {exc}") from exc
+        try:
             connection.execute("BEGIN")
             return cls(connection, path, _check(connection, path))
         except sqlite3.Error as exc:
+            connection.close()
             raise FormatError(f"journal {path} cannot be read: {exc}") from exc
+        except FormatError:
+            connection.close()
+            raise
 
     @property
     def rejected(self) -> int:
@@ -244,6 +254,18 @@ class JournalReader:
         self.close()
 
 
+def _prepare(connection: sqlite3.Connection, path: Path, run: bytes) -> str:
+    """Settings for a writer, tables if there are none yet; the hex of the run that the file is of."""
+    connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit={_PAGE_BYTES * _CHECKPOINT_PAGES}")
+    if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        _create(connection, run)
+    return _check(connection, path)
+
+
 def _create(connection: sqlite3.Connection, run: bytes) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for statement in _SCHEMA.split(";"):
@@ -282,5 +304,8 @@ def _connect_reading(path: Path) -> sqlite3.Connection:
         log = path.with_name(path.name + "-wal")
         if log.exists() and log.stat().st_size:
             raise
-        connection = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
+        return sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
