@@ -42,7 +42,7 @@ def _head(summary: Summary, verdict: Verdict) -> list[str]:
     """Verdict, why, the worst thing and when, was the tool fit: within ten lines."""
     facts, run = summary.facts, summary.run
     planned = f" of {seconds(facts.planned_s)} planned" if facts.planned_s else ""
-    fps = "" if run.fps is None else f", {rate(run.fps)} on each stream"
+    fps = "" if run.fps is None else f", {rate(run.fps)} a stream on average"
     return [
         f"{verdict.result}   {facts.name}   run {facts.run_id}",
         *_why(verdict),

@@ -1,0 +1,219 @@
+"""report.txt answers in its first ten lines, stays legible, and says how a run ended whatever became of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pvload.profiles.load import load
+from pvload.report.document import document_text
+from pvload.report.files import manifest_of, write
+from pvload.report.render import render_text
+from pvload.report.worst import fitness, worst_thing
+from pvload.stats.summary import (
+    HostWitness,
+    Interval,
+    LogWitness,
+    Missing,
+    ProcessWitness,
+    Summary,
+    TargetClock,
+)
+from pvload.verdict.judge import judge
+from pvload.wire.run_directory import Manifest, write_manifest
+from summaries import (
+    accounting,
+    call,
+    facts,
+    generator,
+    quantiles,
+    sender,
+    silent,
+    stall,
+    stalls,
+    subscriber,
+    summary,
+    summary_of,
+    unary,
+)
+
+A = load("scenario-a").profile.criteria
+MANIFEST = Manifest(
+    run="019a0000000070008000000000000001",
+    name="scenario-a",
+    created_wall_ns=1,
+    command=["pvload", "run", "scenario-a", "--label", "room=B 3"],
+    profile_sha256="ab" * 32,
+    profile_source="scenario-a",
+    labels={"room": "B 3"},
+    versions={"pvload": "0.1.0"},
+    host={"name": "lab", "cores": 2, "details": {"not": "shown"}},
+    target={"address": "sim"},
+)
+BAD = summary(
+    subscriber(
+        stalls=stalls(stall(), stall(40, 7, 0.2, censored=True)),
+        errors={"UNAVAILABLE": 1},
+        unexpected_ends=1,
+        fps=7.0,
+        judged_frames=385,
+        missing=Missing(backpressure=3, unseen=2, decimated=4),
+        duplicates=1,
+        restarts=2,
+    ),
+    subscriber(1, opened=0, figures=silent(0.0)),
+    calls=(call(ended_at_s=30.1, ended_by="server", status="UNAVAILABLE", details="Socket closed " * 20),),
+    unary=(unary("SetParameter", errors={"NOT_FOUND": 1}, examples=("at 3.2 s: NOT_FOUND Device x",)),),
+    log=LogWitness(True, {"driver_error": 2}, 2, ("at 12.3 s [driver_error] PVCAM 185 " + "x" * 300,)),
+    hosts=(HostWitness("lab", 60, 0.3, 2**31, 2**33, 1.2, 0.0, 0.01),),
+    processes=(ProcessWitness("target", 12, 60, 0.5, 2**27, 2**27, 2**28, 12, 33),),
+    notes=tuple(f"info: note {i}" for i in range(25)),
+    generator=generator(late_intervals=2, blind=(Interval(3.0, 0.3, "late"),), blind_s=0.3),
+    target_clock=TargetClock(15, 1.0, 0.1, 3.0, (Interval(9.0, 0.0, "stepped by 2 s"),)),
+    facts=facts(ended="unknown", length_s=33.0),
+    accounting=accounting(sender(recorded=None, finished=False, last_seen_s=31.0), recorded=None),
+)
+
+
+def report(of: Summary, manifest: Manifest | None = MANIFEST) -> str:
+    return render_text(of, judge(of, A), manifest)
+
+
+def head(of: Summary) -> list[str]:
+    """The lines before the first section."""
+    return report(of).split("\n\n")[0].splitlines()
+
+
+@pytest.mark.parametrize("of", [summary(), BAD, summary_of(()), summary(subscriber(figures=silent()))])
+def test_the_first_ten_lines_are_the_answer(of: Summary) -> None:
+    lines = head(of)
+    assert len(lines) <= 10
+    assert [line.split()[0] for line in lines if not line.startswith(" ")][1:] == [
+        "why",
+        "worst",
+        "tool",
+        "length",
+        "frames",
+    ]
+    assert lines[0].startswith(judge(of, A).result.value)
+
+
+@pytest.mark.parametrize("of", [summary(), BAD, summary_of(())])
+def test_no_line_is_wider_than_a_hundred_columns(of: Summary) -> None:
+    assert [line for line in report(of).splitlines() if len(line) > 100] == []
+    assert "None" not in report(of)
+
+
+def test_a_failure_is_told_with_its_moment_and_what_it_was() -> None:
+    text = report(BAD)
+    assert "no frame for 7.00 s at 40.0 s, after 300 frames" in text
+    assert "at 30.1 s viewer/0's stream ended, which nobody ordered: UNAVAILABLE" in text
+    assert "ended: it was killed: no end was recorded" in text
+    assert "NOT FIT: its account is not closed, blind for 0.30 s, late 2 times" in text
+    assert "2 stalls over 2.00 s, 12.0 s in all" in text
+    assert "and 5 more in summary.json" in text
+    assert "clock step at 9.00 s: stepped by 2 s" in text
+
+
+def test_how_to_repeat_it_is_a_line_for_the_shell() -> None:
+    text = report(summary())
+    assert "command   pvload run scenario-a --label 'room=B 3'" in text
+    assert "scenario-a (sha256 abababababababab), seed 1" in text
+    assert "not shown" not in text
+    assert "how this run was started is not known" in report(summary(), None)
+
+
+@pytest.mark.parametrize(
+    ("word", "of", "says"),
+    [
+        ("nothing", summary(), "nothing worse than a gap of 0.21 s between two frames"),
+        ("a stall", summary(subscriber(stalls=stalls(stall()))), "viewer/0 got no frame for 5.00 s from 30.0 s on"),
+        ("a loss", summary(subscriber(missing=Missing(unseen=6))), "6 frames missing (0.99 %)"),
+        ("silence", summary(subscriber(figures=silent())), "viewer/0 was open and never got a frame"),
+        ("nobody", summary_of(()), "no stream was ever opened"),
+        ("never accepted", summary(subscriber(opened=0, figures=silent(0.0))), "no frame came"),
+        ("a call", summary(unary=(unary("Arm", errors={"X": 1}),)), "a call failed: Arm X"),
+        ("an end", BAD, "at 30.1 s viewer/0's stream ended"),
+    ],
+)
+def test_the_worst_thing_is_named(word: str, of: Summary, says: str) -> None:
+    assert says in worst_thing(of), word
+
+
+@pytest.mark.parametrize(
+    ("of", "says"),
+    [
+        (summary(), "fit: at most 4.0 ms late (at 12.0 s), 5.0 % of a core, 700 of 700 records came"),
+        (summary(accounting=accounting(sender(recorded=705, missing=5))), "NOT FIT: 5 records missing"),
+        (summary(accounting=accounting(frames_checked=False)), "NOT FIT: frame totals differ"),
+        (summary(generator=generator(longest_lag_ms=None)), "NOT FIT: it never told how late it was"),
+    ],
+)
+def test_the_tool_says_whether_it_was_fit(of: Summary, says: str) -> None:
+    assert says in fitness(of)
+
+
+def test_many_subscribers_are_cut_and_said_to_be() -> None:
+    of = summary(*(subscriber(i) for i in range(25)))
+    assert "and 5 more in summary.json" in report(of)
+
+
+def test_ages_without_a_clock_are_marked_as_changes() -> None:
+    of = summary(subscriber(age=replace(summary().run.age, offset_known=False)))
+    assert "+5.0 ms" in report(of)
+    assert "never read" in report(summary(target_clock=TargetClock(0, None, None, None, ())))
+    assert "none of use" in report(summary(target_clock=TargetClock(3, None, None, None, ())))
+
+
+def test_summary_json_is_the_same_for_the_same_run_and_holds_everything(tmp_path: Path) -> None:
+    verdict = judge(BAD, A)
+    first, second = document_text(BAD, verdict), document_text(BAD, judge(BAD, A))
+    assert first == second
+    values = json.loads(first)
+    assert values["schema"] == "pvload.summary/1"
+    assert values["verdict"]["result"] == "FAIL"
+    assert values["verdict"]["exit_code"] == 1
+    assert values["verdict"]["criteria"][0]["name"] == "duration"
+    assert values["run"]["missing"]["total"] == 5
+    assert values["run"]["missing"]["unexplained"] == 2
+    assert values["subscribers"][0]["name"] == "viewer/0"
+    assert str(tmp_path.parent) not in first
+
+
+def test_a_figure_that_is_no_number_is_refused_and_not_written() -> None:
+    broken = summary(subscriber(jitter_ms=float("nan")))
+    with pytest.raises(ValueError, match="JSON"):
+        document_text(broken, judge(broken, A))
+
+
+def test_both_files_are_written_with_or_without_a_manifest(tmp_path: Path) -> None:
+    verdict = judge(summary(), A)
+    written = write(tmp_path, summary(), verdict)
+    assert json.loads(written.summary.read_text())["verdict"]["result"] == "PASS"
+    assert "how this run was started is not known" in written.report.read_text()
+    write_manifest(tmp_path, MANIFEST)
+    write(tmp_path, summary(), verdict)
+    assert "pvload run scenario-a" in written.report.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "report.txt", "summary.json"]
+    (tmp_path / "manifest.json").write_text("{")
+    assert manifest_of(tmp_path) is None
+
+
+def test_an_interrupted_run_says_so_with_what_it_saw() -> None:
+    of = summary(
+        subscriber(frames=29, judged_s=0.0, judged_frames=0, fps=None, frames_due=None, coverage=None),
+        facts=facts(ended="interrupted", length_s=3.0),
+    )
+    text = report(of)
+    assert text.startswith("INCONCLUSIVE")
+    assert "3.00 s of 60.0 s planned, ended: it was interrupted" in text
+    assert "29 frames on 1 subscriber" in text
+
+
+def test_first_frames_that_never_came_are_dashes() -> None:
+    of = summary(subscriber(first_frame_ms=quantiles(None)))
+    row = next(line for line in report(of).splitlines() if line.startswith("  viewer/0"))
+    assert row.endswith("-")
