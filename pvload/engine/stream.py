@@ -48,6 +48,7 @@ class Stream:
         )
         self._ended_by = EndedBy.SERVER
         self._call: grpc.aio.UnaryStreamCall[bytes, bytes] | None = None
+        self._damage = ""
         self._opened_ns = 0
         self._last_ns = 0
         self._silence_ns = round(order.silence_ms * NS_PER_MS)
@@ -90,14 +91,15 @@ class Stream:
             try:
                 return await self._read(call)
             except asyncio.CancelledError:
+                if self._damage:
+                    return grpc.StatusCode.INTERNAL, self._damage
                 return grpc.StatusCode.CANCELLED, ""
-            except FormatError as exc:
-                return grpc.StatusCode.INTERNAL, exc.message
             except grpc.aio.AioRpcError as exc:
                 return exc.code(), exc.details() or ""
             finally:
                 call.cancel()
         finally:
+            self._call = None
             await channel.close()
 
     async def _read(self, call: grpc.aio.UnaryStreamCall[bytes, bytes]) -> tuple[grpc.StatusCode, str]:
@@ -108,9 +110,9 @@ class Stream:
         now_ns = self._context.clock.monotonic_ns
         async for message in call:
             t_ns = now_ns()
-            if self._ended_by is not EndedBy.SERVER:
-                break
-            self._saw_message(message, t_ns)
+            # Never left early: an iterator that is not exhausted keeps the call, and with it the connection, alive.
+            if self._ended_by is EndedBy.SERVER and not self._damage:
+                self._saw_message(message, t_ns)
         return (await call.code()), (await call.details()) or ""
 
     def _saw_headers(self, t_ns: int) -> None:
@@ -120,7 +122,11 @@ class Stream:
 
     def _saw_message(self, message: bytes, t_ns: int) -> None:
         first = self._line.frames == 0
-        frame = self._line.take(message, t_ns)
+        try:
+            frame = self._line.take(message, t_ns)
+        except FormatError as exc:
+            self._give_up(exc.message)
+            return
         self._context.frames += 1
         self._tally.frame(len(message), -1 if first else t_ns - self._last_ns)
         self._last_ns = t_ns
@@ -131,6 +137,12 @@ class Stream:
                 self._note_other_device(frame.device)
         if self._line.frames == self.order.stop_after_frames:
             self.close(EndedBy.ORDER)
+
+    def _give_up(self, damage: str) -> None:
+        """What came is no frame: the stream fails, as it does for every client that reads its messages."""
+        self._damage = damage
+        if self._call is not None:
+            self._call.cancel()
 
     def _note_other_device(self, device: str) -> None:
         text = f"stream of {self.order.device} carries frames of {device!r}"
