@@ -2,7 +2,8 @@
 
 Counts are integers. Seconds (`_s`) and milliseconds (`_ms`) are floats made from integer nanoseconds at the very end.
 `at_s` is time on the run's axis: seconds from `RunFacts.start_ns`, the first event that belongs to the run. A figure
-that could not be measured is None, never 0. Lists are bounded (1,000 longest or first) and state how many there were in all.
+that could not be measured is None, never 0. Lists are bounded (1,000 longest or first) and state how many there were
+in all.
 """
 
 from __future__ import annotations
@@ -199,6 +200,9 @@ class Figures:
     folded_frames: int
     """Frames known only as counts because the spool was full."""
     server: ServerMetrics | None
+    refused: dict[str, int] = field(default_factory=dict)
+    """gRPC code name -> calls that the server ended before it had ever accepted one of the subscriber's: never
+    connected, unauthenticated, unknown device. They are in neither `errors` nor `unexpected_ends`."""
 
 
 @dataclass(frozen=True, slots=True)

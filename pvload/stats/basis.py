@@ -1,0 +1,47 @@
+"""What one sender's times are measured against: the window grid, the end of warm-up, the target's clock.
+
+All of it is fixed by records that stand before the first frame that needs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pvload.stats.histogram import Int64s
+from pvload.stats.timeline import Timeline
+
+
+@dataclass(slots=True)
+class Basis:
+    """Origins of one sender's figures."""
+
+    window_ns: int
+    warm_up_ns: int
+    successor: bool
+    """It replaced another engine."""
+    timeline: Timeline = field(default_factory=Timeline)
+    origin_ns: int | None = None
+    """Where windows begin: the first wanted moment told before the first stream was opened, else that opening."""
+    target_offset_ns: int = 0
+    """Target's clock minus ours; without a probe before the first frame, what makes that frame's age 0."""
+    offset_known: bool = False
+
+    def window(self, at_ns: int) -> int:
+        """Number of the window that holds at_ns; may be negative."""
+        return (at_ns - (self.origin_ns or 0)) // self.window_ns
+
+    def windows(self, times: Int64s) -> Int64s:
+        """The same for many."""
+        return (times - (self.origin_ns or 0)) // self.window_ns
+
+    def window_begin(self, index: int) -> int:
+        """When window `index` begins."""
+        return (self.origin_ns or 0) + index * self.window_ns
+
+    def judged_from(self, by_ns: int) -> int | None:
+        """When warm-up is over; None if nothing until by_ns began it."""
+        timeline = self.timeline
+        start = timeline.first_frame_ns
+        if self.successor and timeline.first_wanted_ns is not None:
+            start = timeline.first_wanted_ns
+        return None if start is None or start > by_ns else start + self.warm_up_ns

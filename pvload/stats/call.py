@@ -1,0 +1,507 @@
+"""One call: its frames in order of arrival, folded into the call's sums and its subscriber's windows and silence.
+
+Everything here is driven by the times in the records, never by how many come at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pvload.stats.basis import Basis
+from pvload.stats.config import FoldConfig
+from pvload.stats.gaps import Freezes, StallNote
+from pvload.stats.grid import Grid
+from pvload.stats.histogram import Histogram, Int64s
+from pvload.stats.planned import check_plan
+from pvload.stats.steps import Columns, Loss, Steps
+from pvload.stats.subscriber import SubscriberFold
+from pvload.stats.tally import ServerNote, Tally
+from pvload.stats.timeline import LATE_NS, Edges, Span, Timeline
+from pvload.wire.event import FrameFlag, Payload, Records
+
+RATE_SAMPLES: Final = 100
+RATE_LEAST: Final = 10
+NS_PER_S: Final = 1_000_000_000
+LAG_REACH_NS: Final = NS_PER_S
+_PAYLOAD_NAMES: Final = {payload.value: payload.name.lower() for payload in Payload}
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What OPENED said."""
+
+    ref: int
+    opened_ns: int
+    place: int
+    """Record number in the sender."""
+    number: int
+    device: str
+    quality: int
+    max_fps: int
+
+
+class CallFold:
+    """The state of one call."""
+
+    def __init__(self, opening: Opening, subscriber: SubscriberFold, basis: Basis, config: FoldConfig) -> None:
+        self.opening = opening
+        self.subscriber = subscriber
+        self.tally = Tally()
+        self.steps = Steps()
+        self.grid = Grid()
+        self.accepted = False
+        self.arrived = 0
+        """Frames of the call by its records, those after the run's end included."""
+        self.first_number: int | None = None
+        self.last_number: int | None = None
+        self.last_ns = opening.opened_ns
+        """No frame is later than this one that came before it."""
+        self.cursor_ns = opening.opened_ns
+        """Due time is settled up to here."""
+        self.gap_from: int | None = None
+        """Where the current gap began; None: the device is not wanted."""
+        self.gap_is_inner = False
+        """It began with a frame, not with the call or the wanting."""
+        self._timeline: Timeline = basis.timeline
+        self._edges: Edges = basis.timeline.edges(opening.device)
+        self._operated = self._edges.known_before(opening.place)
+        self._basis = basis
+        self._config = config
+        self._freezes = Freezes()
+        self._rates = np.zeros(0, np.int64)
+        self._due_from: int | None = None
+        self._transit: int | None = None
+        self._aged_window: int | None = None
+        self._aged = Histogram()
+        self._grid_last: int | None = None
+        self._gap_number = -1
+        """frame_number of the frame before the current gap; -1: none, or not known."""
+
+    def accept(self, at_ns: int) -> None:
+        """The server accepted the call: by its headers or by the first frame, whichever came first."""
+        if self.accepted:
+            return
+        self.accepted = True
+        self.tally.connect.add(np.array([at_ns - self.opening.opened_ns]))
+        self.subscriber.accept(self.opening.opened_ns, self._edges)
+
+    def frames(self, rows: Records) -> None:
+        """Takes the next FRAME rows of this call."""
+        self.arrived += rows.size
+        t_ns = rows["t_ns"].astype(np.int64)
+        t_ns[0] = max(int(t_ns[0]), self.last_ns)
+        if t_ns.size > 1 and int(np.diff(t_ns).min()) < 0:
+            t_ns = np.maximum.accumulate(t_ns)
+        if int(t_ns[-1]) > self._timeline.close_ns:
+            inside = int(np.searchsorted(t_ns, self._timeline.close_ns, side="right"))
+            rows, t_ns = rows[:inside], t_ns[:inside]
+            if inside == 0:
+                return
+        self.accept(int(t_ns[0]))
+        self.last_ns = int(t_ns[-1])
+        columns = Columns(
+            t_ns=t_ns,
+            number=rows["frame_number"].astype(np.int64),
+            source_ns=rows["source_ns"].astype(np.int64),
+            sent=rows["frames_sent"].astype(np.int64),
+            dropped=rows["frames_dropped"].astype(np.int64),
+            metrics=(rows["flags"] & FrameFlag.METRICS) != 0,
+        )
+        self._count(rows, columns)
+        loss = self.steps.add(columns)
+        self._grid(columns, loss)
+        self._windows(rows, t_ns)
+        self._missing(loss)
+        self._settle(self.last_ns, rows, columns, loss)
+
+    def settle(self, until_ns: int) -> None:
+        """Brings due time up to until_ns without a frame."""
+        if self.accepted:
+            self._settle(min(until_ns, self._timeline.close_ns), None, None, None)
+
+    def close(self, at_ns: int) -> None:
+        """The call is over at at_ns, or the run before it: an open gap is cut there."""
+        at_ns = max(min(at_ns, self._timeline.close_ns), self.opening.opened_ns)
+        self.settle(at_ns)
+        if self.gap_from is not None:
+            self._cut_gap(max(at_ns, self.gap_from))
+        if self.accepted:
+            self.tally.open_ns += at_ns - self.opening.opened_ns
+        self._finish()
+
+    def folded(self, *, first_ns: int, last_ns: int, frames: int, longest_ns: int, message_bytes: int) -> None:
+        """`frames` arrivals between first and last that are known only as a count."""
+        self.arrived += frames
+        if first_ns > self._timeline.close_ns or frames == 0:
+            return
+        first_ns = max(first_ns, self.last_ns)
+        last_ns = max(last_ns, first_ns)
+        self.accept(first_ns)
+        self.tally.frames += frames
+        self.tally.folded_frames += frames
+        self.tally.message_bytes += message_bytes
+        self.subscriber.window(self._basis.window(last_ns)).frames += frames
+        for at_ns in (first_ns, last_ns):
+            self.settle(at_ns)
+            if self.gap_from is not None:
+                if at_ns == first_ns:
+                    self._gaps(np.array([first_ns]), np.array([-1]), self.tally.frames - frames)
+                elif last_ns > first_ns:
+                    self._gap_inside(first_ns, last_ns, min(longest_ns, last_ns - first_ns))
+        if self.gap_from is not None and last_ns >= self._judged_from(last_ns):
+            self.tally.judged_frames += frames
+        self.last_ns = last_ns
+        self._transit = None
+
+    def folded_counters(self, t_ns: int, frames: int, counters: tuple[int, int, int, int]) -> None:
+        """The counters of the last of `frames` folded arrivals: number, source, sent, dropped."""
+        loss = Loss()
+        self.steps.folded(t_ns, frames, counters, loss)
+        self._missing(loss)
+        self.last_number = counters[0]
+        self.grid.restarted()
+
+    # -- counting ------------------------------------------------------------------------------------------------
+
+    def _count(self, rows: Records, columns: Columns) -> None:
+        tally = self.tally
+        if self.first_number is None:
+            self.first_number = int(columns.number[0])
+            begin = self.gap_from if self.gap_from is not None else self._first_due(int(columns.t_ns[0]))
+            tally.first_frame.add(columns.t_ns[:1] - begin)
+        self.last_number = int(columns.number[-1])
+        tally.frames += len(columns)
+        tally.message_bytes += int(rows["message_bytes"].sum(dtype=np.int64))
+        tally.decoded_bytes += int(rows["uncompressed_bytes"].sum(dtype=np.int64))
+        checks = FrameFlag.CHECKED_SIZE | FrameFlag.CHECKED_PIXELS
+        codes = rows["code"]
+        if codes.any() or (rows["flags"] & checks).any():
+            tally.payload_checked += int(np.count_nonzero((rows["flags"] & checks != 0) | (codes != 0)))
+            for code, count in enumerate(np.bincount(codes)):
+                if count and code > Payload.OK:
+                    tally.payload_errors[_PAYLOAD_NAMES.get(code, f"code_{code}")] += int(count)
+        told = np.flatnonzero(columns.metrics)
+        if told.size:
+            last = told[-1]
+            tally.server = ServerNote(
+                at_ns=int(columns.t_ns[last]),
+                frames_sent=int(columns.sent[last]),
+                frames_dropped=int(columns.dropped[last]),
+                current_fps=float(rows["current_fps"][last]),
+                avg_latency_ms=float(rows["avg_latency_ms"][last]),
+            )
+
+    def _first_due(self, at_ns: int) -> int:
+        """When the stream was both open and wanted, as of a first frame at at_ns."""
+        spans = self._edges.spans(self.opening.opened_ns, at_ns, operated=self._operated)
+        begin = at_ns
+        for span in reversed(spans):
+            if not span.wanted:
+                break
+            begin = span.begin_ns
+        return begin
+
+    def _grid(self, columns: Columns, loss: Loss) -> None:
+        """Feeds runs of rising frame numbers to the grid; a restart or a frame out of order begins anew."""
+        start = 0
+        breaks = np.flatnonzero(np.diff(columns.number) < 1) + 1 if len(columns) > 1 else np.zeros(0, np.int64)
+        odd = {int(row) for row in breaks} | set(loss.restarts) | set(loss.duplicates)
+        if self._grid_last is not None and int(columns.number[0]) <= self._grid_last:
+            odd.add(0)
+        for row in sorted(odd):
+            if row > start:
+                self._feed(columns, start, row)
+            self.grid.restarted()
+            start = row
+        if len(columns) > start:
+            self._feed(columns, start, len(columns))
+
+    def _feed(self, columns: Columns, start: int, stop: int) -> None:
+        part = slice(start, stop)
+        self.grid.add(columns.number[part], columns.source_ns[part], columns.t_ns[part])
+        self._grid_last = int(columns.number[stop - 1])
+
+    def _windows(self, rows: Records, t_ns: Int64s) -> None:
+        first, last = self._basis.window(int(t_ns[0])), self._basis.window(int(t_ns[-1]))
+        start = 0
+        for index in range(first, last + 1):
+            stop = t_ns.size if index == last else int(np.searchsorted(t_ns, self._basis.window_begin(index + 1)))
+            if stop > start:
+                window = self.subscriber.window(index)
+                window.frames += stop - start
+                window.message_bytes += int(rows["message_bytes"][start:stop].sum(dtype=np.int64))
+                if rows["flags"][stop - 1] & FrameFlag.METRICS:
+                    last_row = rows[stop - 1]
+                    window.server(
+                        int(t_ns[stop - 1]), float(last_row["current_fps"]), float(last_row["avg_latency_ms"])
+                    )
+            start = stop
+
+    def _missing(self, loss: Loss) -> None:
+        decimating = self.opening.max_fps > 0
+        for times, missing, dropped in zip(loss.times, loss.missing, loss.dropped, strict=True):
+            counted = missing if decimating else missing + dropped
+            indices = self._basis.windows(times)
+            low, high = int(indices.min()), int(indices.max())
+            if low == high:
+                self.subscriber.window(low).missing += int(counted.sum())
+                continue
+            for index in np.unique(indices):
+                self.subscriber.window(int(index)).missing += int(counted[indices == index].sum())
+
+    # -- due time ------------------------------------------------------------------------------------------------
+
+    def _settle(self, until_ns: int, rows: Records | None, columns: Columns | None, loss: Loss | None) -> None:
+        """Goes from the cursor to until_ns, span by span; `columns` are the frames in between, the last at until_ns."""
+        until_ns = max(until_ns, self.cursor_ns)
+        spans = self._edges.spans(self.cursor_ns, until_ns + 1, operated=self._operated)
+        start = 0
+        for span in spans:
+            if span.wanted and self.gap_from is None:
+                self.gap_from, self.gap_is_inner = span.begin_ns, False
+                self._due_from = span.begin_ns if self._due_from is None else self._due_from
+                self.subscriber.silence.begin(span.begin_ns)
+            elif not span.wanted and self.gap_from is not None:
+                self._cut_gap(span.begin_ns)
+                self.subscriber.silence.stop(span.begin_ns)
+            end_ns = min(span.end_ns, until_ns)
+            if span.wanted:
+                self._due(span, span.begin_ns, end_ns)
+            if columns is None or rows is None or loss is None:
+                continue
+            whole = span is spans[-1]
+            stop = len(columns) if whole else int(np.searchsorted(columns.t_ns, span.end_ns))
+            self._transits(columns, start, stop, wanted=span.wanted)
+            if span.wanted and stop > start:
+                self._wanted_frames(span, rows, columns, (start, stop), loss)
+            start = stop
+        self.cursor_ns = until_ns
+
+    def _judged_from(self, by_ns: int) -> int:
+        """When warm-up is over, as far as by_ns can know; a sender without a frame counts from when it was due."""
+        judged = self._basis.judged_from(by_ns)
+        if judged is not None:
+            return judged
+        return (self._due_from if self._due_from is not None else by_ns) + self._config.warm_up_ns
+
+    def _rate(self, span: Span) -> float:
+        """Frames a second by the plan, after decimation; 0: not stated."""
+        stated = span.edge.rate_hz if span.edge is not None else 0.0
+        return decimated(stated, self.opening.max_fps)
+
+    def _due(self, span: Span, begin_ns: int, end_ns: int) -> None:
+        if end_ns <= begin_ns:
+            return
+        late = self._timeline.late
+        tally = self.tally
+        blind = late.within(begin_ns, end_ns, LATE_NS)
+        tally.due_ns += end_ns - begin_ns - blind
+        tally.blind_ns += blind
+        judged_from = max(begin_ns, self._judged_from(end_ns))
+        judged = max(0, end_ns - judged_from - late.within(judged_from, end_ns, LATE_NS))
+        tally.judged_ns += judged
+        rate = self._rate(span)
+        tally.rates[(rate, rate > 0)] += judged
+        first, last = self._basis.window(begin_ns), self._basis.window(end_ns - 1)
+        for index in range(first, last + 1):
+            low = max(begin_ns, self._basis.window_begin(index))
+            high = min(end_ns, self._basis.window_begin(index + 1))
+            window = self.subscriber.window(index)
+            window.due_ns += high - low - (late.within(low, high, LATE_NS) if blind else 0)
+            low = max(low, judged_from)
+            if high > low:
+                window.judged_ns += high - low - (late.within(low, high, LATE_NS) if blind else 0)
+
+    def _wanted_frames(self, span: Span, rows: Records, columns: Columns, part: tuple[int, int], loss: Loss) -> None:
+        """Frames [start, stop) of a run, all in one wanted span."""
+        start, stop = part
+        t_ns = columns.t_ns[start:stop]
+        inner_before = self.gap_is_inner
+        gaps = self._gaps(t_ns, columns.number[start:stop], self.tally.frames - len(columns) + start)
+        judged_from = self._judged_from(int(t_ns[-1]))
+        judged = start + int(np.searchsorted(t_ns, judged_from))
+        self._sample_rate(gaps, judged - start, first_is_inner=inner_before)
+        self._judge(rows, columns, (judged, stop), loss)
+        check_plan(rows[start:stop], t_ns, span, self.opening, self._config.plan, self.tally)
+        if self.opening.max_fps == 0 and self._timeline.late.within(int(t_ns[0]) - LAG_REACH_NS, int(t_ns[-1]) + 1):
+            self._lag_losses(span, t_ns, loss)
+
+    def _judge(self, rows: Records, columns: Columns, part: tuple[int, int], loss: Loss) -> None:
+        """Frames after warm-up: rate, coverage and age. Duplicates fill no place."""
+        start, stop = part
+        if stop <= start:
+            return
+        tally = self.tally
+        again = np.array([row for row in loss.duplicates if start <= row < stop], np.int64)
+        tally.judged_frames += stop - start - again.size
+        tally.judged_bytes += int(rows["message_bytes"][start:stop].sum(dtype=np.int64))
+        t_ns = columns.t_ns[start:stop]
+        ages = t_ns + self._basis.target_offset_ns - columns.source_ns[start:stop]
+        tally.age.ages.add(ages)
+        tally.age.negative += int(np.count_nonzero(ages < 0))
+        first, last = self._basis.window(int(t_ns[0])), self._basis.window(int(t_ns[-1]))
+        low = 0
+        for index in range(first, last + 1):
+            high = t_ns.size if index == last else int(np.searchsorted(t_ns, self._basis.window_begin(index + 1)))
+            if high > low:
+                self._age_window(index, ages[low:high])
+                inside = again[(again >= start + low) & (again < start + high)]
+                self.subscriber.window(index).judged_frames += high - low - int(inside.size)
+            low = high
+
+    def _age_window(self, index: int, ages: Int64s) -> None:
+        if self._aged_window != index:
+            self._close_age_window()
+            self._aged_window = index
+        self._aged.add(ages)
+
+    def _close_age_window(self) -> None:
+        if self._aged_window is not None:
+            self.subscriber.window(self._aged_window).aged(self._aged.quantile(0.99))
+        self._aged = Histogram()
+
+    def _transits(self, columns: Columns, start: int, stop: int, *, wanted: bool) -> None:
+        """Jitter: change of transit from neighbour to neighbour, where the later frame is judged."""
+        if stop <= start:
+            return
+        transit = columns.t_ns[start:stop] - columns.source_ns[start:stop]
+        if wanted:
+            changes = np.abs(np.diff(transit, prepend=transit[0] if self._transit is None else self._transit))
+            first = int(np.searchsorted(columns.t_ns[start:stop], self._judged_from(int(columns.t_ns[stop - 1]))))
+            if self._transit is None:
+                first = max(first, 1)
+            if first < changes.size:
+                self.tally.age.jitter_ns += int(changes[first:].sum())
+                self.tally.age.jitter_n += changes.size - first
+        self._transit = int(transit[-1])
+
+    def _sample_rate(self, gaps: Int64s, judged: int, *, first_is_inner: bool) -> None:
+        """Keeps the first inter-arrival times after warm-up."""
+        first = max(judged, 0 if first_is_inner else 1)
+        missing = RATE_SAMPLES - self._rates.size
+        if missing > 0 and first < gaps.size:
+            self._rates = np.concatenate((self._rates, gaps[first : first + missing]))
+
+    def _lag_losses(self, span: Span, t_ns: Int64s, loss: Loss) -> None:
+        rate = self._rate(span)
+        period_ns = round(NS_PER_S / rate) if rate > 0 else LATE_NS
+        for times, dropped in zip(loss.times, loss.dropped, strict=True):
+            here = (times >= t_ns[0]) & (times <= t_ns[-1]) & (dropped > 0)
+            if here.any():
+                late = self._timeline.late.touched(times[here], LAG_REACH_NS, period_ns)
+                self.tally.lag_losses += int(dropped[here][late].sum())
+
+    # -- gaps ----------------------------------------------------------------------------------------------------
+
+    def _gaps(self, t_ns: Int64s, numbers: Int64s, index: int) -> Int64s:
+        """Ends a gap with each of `t_ns`; `index`: frames of the call before the first of them. Returns the gaps."""
+        begin = self.gap_from if self.gap_from is not None else int(t_ns[0])
+        begins = np.concatenate(([begin], t_ns[:-1]))
+        gaps = t_ns - begins
+        inner = gaps if self.gap_is_inner else gaps[1:]
+        tally = self.tally.gaps
+        tally.note(gaps, begins)
+        if inner.size:
+            tally.inter_arrival.add(inner)
+            self._freezes.add(inner, tally)
+        for at in np.flatnonzero(gaps > self._config.stall_ns):
+            number = self._gap_number if at == 0 else int(numbers[at - 1])
+            self._stall(int(begins[at]), int(t_ns[at]), index + int(at), number, censored=False)
+        rest = gaps[1:]
+        longest = (int(rest.max()), int(begins[1:][rest.argmax()])) if rest.size else (0, 0)
+        self.subscriber.silence.arrivals(int(t_ns[0]), int(t_ns[-1]), longest)
+        self._window_gaps(gaps, begins, t_ns)
+        self.gap_from, self.gap_is_inner = int(t_ns[-1]), True
+        self._gap_number = int(numbers[-1])
+        return gaps
+
+    def _gap_inside(self, first_ns: int, last_ns: int, longest_ns: int) -> None:
+        """The longest gap among folded arrivals; where it stood is not known, so it is put at their beginning."""
+        tally = self.tally.gaps
+        tally.note(np.array([longest_ns]), np.array([first_ns]))
+        if longest_ns > self._config.stall_ns:
+            self._stall(first_ns, first_ns + longest_ns, self.tally.frames, -1, censored=False)
+        self.subscriber.silence.arrivals(first_ns, last_ns, (longest_ns, first_ns))
+        self.gap_from, self.gap_is_inner = last_ns, True
+
+    def _cut_gap(self, at_ns: int) -> None:
+        """The open gap ends here without a frame."""
+        if self.gap_from is None:
+            return
+        length = at_ns - self.gap_from
+        if length > 0:
+            ends = np.array([at_ns])
+            begins = np.array([self.gap_from])
+            self.tally.gaps.note(ends - begins, begins)
+            if length > self._config.stall_ns:
+                self._stall(self.gap_from, at_ns, self.tally.frames, self._gap_number, censored=True)
+            self._window_gaps(ends - begins, begins, ends)
+        self.gap_from, self.gap_is_inner = None, False
+
+    def _stall(self, begin_ns: int, end_ns: int, index: int, number: int, *, censored: bool) -> None:
+        note = StallNote(
+            length_ns=end_ns - begin_ns,
+            begin_ns=begin_ns,
+            call=self.opening.number,
+            subscriber=self.subscriber.name,
+            frame_index=index,
+            last_number=number,
+            censored=censored,
+            uncertainty_ns=self._timeline.late.within(begin_ns, end_ns),
+        )
+        self.tally.gaps.stalls.add(note)
+        for at in range(self._basis.window(begin_ns), self._basis.window(end_ns - 1) + 1):
+            low, high = max(begin_ns, self._basis.window_begin(at)), min(end_ns, self._basis.window_begin(at + 1))
+            self.subscriber.window(at).stalled_ns += high - low
+
+    def _window_gaps(self, gaps: Int64s, begins: Int64s, ends: Int64s) -> None:
+        """The longest gap of each window: a gap belongs to the window it ends in, and, cut, to those it fills."""
+        first, last = self._basis.window(int(begins[0])), self._basis.window(int(ends[-1]))
+        if first == last:
+            window = self.subscriber.window(first)
+            window.longest_gap_ns = max(window.longest_gap_ns, int(gaps.max()))
+            return
+        start = 0
+        for index in range(first, last + 1):
+            low, high = self._basis.window_begin(index), self._basis.window_begin(index + 1)
+            stop = int(np.searchsorted(ends, high))
+            window = self.subscriber.window(index)
+            if stop > start:
+                window.longest_gap_ns = max(window.longest_gap_ns, int(gaps[start:stop].max()))
+            if stop < ends.size and int(begins[stop]) < high:
+                cut = high - max(int(begins[stop]), low)
+                window.longest_gap_ns = max(window.longest_gap_ns, cut)
+            start = stop
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """Turns the state into sums."""
+        tally = self.tally
+        self._close_age_window()
+        self._aged_window = None
+        counts = self.steps.counts
+        tally.steps = counts
+        if self.opening.max_fps > 0:
+            tally.decimated = counts.dropped
+            counts.dropped = 0
+        lost, late, stable = self.grid.tail()
+        if stable or self.grid.stable:
+            tally.before_numbering = self.grid.lost + lost
+        tally.late = self.grid.late + late
+        if tally.server is not None:
+            tally.frames_sent, tally.frames_dropped = tally.server.frames_sent, tally.server.frames_dropped
+        unstated = tally.rates.pop((0.0, False), 0)
+        if unstated:
+            measured = NS_PER_S / float(np.median(self._rates)) if self._rates.size >= RATE_LEAST else 0.0
+            tally.rates[(measured, False)] += unstated
+
+
+def decimated(rate_hz: float, max_fps: int) -> float:
+    """What a stream limited to max_fps gets of a steady camera: the server keeps every k-th frame, no credit carried."""
+    if max_fps == 0 or rate_hz <= max_fps:
+        return rate_hz
+    return rate_hz / float(np.ceil(rate_hz / max_fps))

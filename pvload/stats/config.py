@@ -1,0 +1,79 @@
+"""What a fold must know before the first record: thresholds in nanoseconds and what the plan expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pvload.profiles.schema import Profile
+
+NS_PER_S: Final = 1_000_000_000
+DEFAULT_STALL_S: Final = 2.0
+WINDOW_NS: Final = 60 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What full-quality frames must show where the WANTED records leave it open; 0: not planned."""
+
+    width: int = 0
+    height: int = 0
+    binning_x: int = 0
+    binning_y: int = 0
+    exposure_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FoldConfig:
+    """Constants of one run's fold."""
+
+    stall_ns: int = 2 * NS_PER_S
+    """A gap longer than this is a stall."""
+    warm_up_ns: int = 0
+    """From the sender's first frame, see `timeline`."""
+    planned_ns: int = 0
+    """The run's planned duration; 0: not known."""
+    window_ns: int = WINDOW_NS
+    plan: Plan = Plan()
+    paced_by_exposure: bool = True
+    name: str = ""
+    run_id: str = ""
+
+
+def fold_config(profile: Profile, run_id: str = "") -> FoldConfig:
+    """The constants that `profile` gives: stall threshold = its criterion, but at least two of the slowest periods.
+
+    Warm-up is at most a quarter of the duration. Sizes are those of a full-quality frame after binning.
+    """
+    camera = profile.camera
+    threshold_s = profile.criteria.longest_stall_s or DEFAULT_STALL_S
+    period_s = 1.0 / camera.rate_hz if camera.rate_hz > 0 else camera.exposure_ms / 1000 * camera.paced_by_exposure
+    slowest_s = max([period_s, *(1.0 / users.max_fps for users in profile.users if users.max_fps > 0)])
+    width, height = _region(profile)
+    binning_x, binning_y = camera.binning
+    return FoldConfig(
+        stall_ns=round(max(threshold_s, 2 * slowest_s) * NS_PER_S),
+        warm_up_ns=round(min(profile.run.warm_up, profile.run.duration / 4) * NS_PER_S),
+        planned_ns=round(profile.run.duration * NS_PER_S),
+        plan=Plan(
+            width=width // binning_x,
+            height=height // binning_y,
+            binning_x=binning_x,
+            binning_y=binning_y,
+            exposure_ms=camera.exposure_ms,
+        )
+        if camera.paced_by_exposure
+        else Plan(),
+        paced_by_exposure=camera.paced_by_exposure,
+        name=profile.run.name,
+        run_id=run_id,
+    )
+
+
+def _region(profile: Profile) -> tuple[int, int]:
+    camera = profile.camera
+    if camera.roi == "full":
+        return camera.sensor_width, camera.sensor_height
+    if camera.roi == "quarter":
+        return camera.sensor_width // 2, camera.sensor_height // 2
+    return camera.roi.width, camera.roi.height

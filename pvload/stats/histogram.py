@@ -1,0 +1,147 @@
+"""A histogram of int64 values with buckets of constant relative width, exactly mergeable.
+
+128 buckets an octave, found by the bits of the float64 value (no logarithm, so the same value falls into the same bucket
+on every machine and in every batch). A quantile is off by at most 0.4 % of its value. Counts and the sum are integers:
+any order of `add` and `merge` gives the same histogram. Negative values have mirrored buckets of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pvload.stats.summary import Quantiles
+
+RELATIVE_ERROR: Final = 0.005
+_MANTISSA_BITS: Final = 7
+_SHIFT: Final = 52 - _MANTISSA_BITS
+_ZERO: Final = 0
+_FIRST: Final = (1023 << _MANTISSA_BITS) - 1
+"""Bucket key of 1 minus one, so that key 0 is the value 0."""
+
+Int64s = npt.NDArray[np.int64]
+
+
+def bucket_of(values: Int64s) -> Int64s:
+    """Keys: 0 for 0, 1.. for 1 and more, negative for negative values. Order of keys is order of values."""
+    magnitude = np.abs(values)
+    keys = (magnitude.astype(np.float64).view(np.int64) >> _SHIFT) - _FIRST
+    keys = np.where(magnitude == 0, _ZERO, keys)
+    keys = np.where(values < 0, -keys, keys)
+    return keys
+
+
+def value_of(keys: Int64s) -> npt.NDArray[np.float64]:
+    """Middle of each bucket."""
+    magnitude = np.abs(keys)
+    low = ((magnitude + _FIRST) << _SHIFT).view(np.float64)
+    high = ((magnitude + _FIRST + 1) << _SHIFT).view(np.float64)
+    middle = np.where(magnitude == 0, 0.0, (low + high) / 2)
+    return np.where(keys < 0, -middle, middle)
+
+
+class Histogram:
+    """Counts of int64 values (nanoseconds). Memory is the range in use: at most 128 counters an octave."""
+
+    __slots__ = ("_counts", "_low", "maximum", "minimum", "n", "total")
+
+    def __init__(self) -> None:
+        self._low = 0
+        self._counts: Int64s = np.zeros(0, np.int64)
+        self.n = 0
+        self.total = 0
+        self.minimum: int | None = None
+        self.maximum: int | None = None
+
+    def add(self, values: Int64s) -> None:
+        """Counts all of `values`, shape (n,), any range."""
+        if values.size == 0:
+            return
+        keys = bucket_of(values)
+        low, high = int(keys.min()), int(keys.max())
+        self._cover(low, high)
+        part = np.bincount(keys - low)
+        self._counts[low - self._low : low - self._low + part.size] += part
+        self._note(values.size, _exact_sum(values), int(values.min()), int(values.max()))
+
+    def merge(self, other: Histogram) -> None:
+        """Adds all that `other` counted."""
+        if other.n == 0 or other.minimum is None or other.maximum is None:
+            return
+        self._cover(other._low, other._low + other._counts.size - 1)
+        start = other._low - self._low
+        self._counts[start : start + other._counts.size] += other._counts
+        self._note(other.n, other.total, other.minimum, other.maximum)
+
+    def quantile(self, share: float) -> float | None:
+        """The value at rank ceil(share * n), within 0.4 %; None without values."""
+        if self.n == 0 or self.minimum is None or self.maximum is None:
+            return None
+        rank = max(1, min(self.n, int(np.ceil(share * self.n))))
+        at = int(np.searchsorted(np.cumsum(self._counts), rank))
+        value = float(value_of(np.array([self._low + at]))[0])
+        return min(max(value, float(self.minimum)), float(self.maximum))
+
+    def weighted_median(self) -> float | None:
+        """Half of the sum of all values lies in values above this one."""
+        if self.n == 0:
+            return None
+        values = value_of(np.arange(self._low, self._low + self._counts.size))
+        mass = np.cumsum(np.maximum(values, 0.0) * self._counts)
+        if mass[-1] <= 0:
+            return None
+        value = float(values[int(np.searchsorted(mass, mass[-1] / 2))])
+        return min(value, float(self.maximum if self.maximum is not None else value))
+
+    def quantiles(self, *, scale: float, shift: int = 0) -> Quantiles:
+        """All figures, each (value - shift) * scale."""
+        if self.n == 0 or self.minimum is None or self.maximum is None:
+            return Quantiles(0, None, None, None, None, None, None, None, None)
+
+        def at(share: float) -> float | None:
+            value = self.quantile(share)
+            return None if value is None else (value - shift) * scale
+
+        return Quantiles(
+            n=self.n,
+            min=(self.minimum - shift) * scale,
+            mean=(self.total - shift * self.n) / self.n * scale,
+            p50=at(0.5),
+            p90=at(0.9),
+            p95=at(0.95),
+            p99=at(0.99),
+            p999=at(0.999),
+            max=(self.maximum - shift) * scale,
+            relative_error=RELATIVE_ERROR,
+        )
+
+    def _note(self, n: int, total: int, minimum: int, maximum: int) -> None:
+        self.n += n
+        self.total += total
+        self.minimum = minimum if self.minimum is None else min(self.minimum, minimum)
+        self.maximum = maximum if self.maximum is None else max(self.maximum, maximum)
+
+    def _cover(self, low: int, high: int) -> None:
+        if self._counts.size == 0:
+            self._low, self._counts = low, np.zeros(high - low + 1, np.int64)
+            return
+        end = self._low + self._counts.size - 1
+        if low >= self._low and high <= end:
+            return
+        new_low, new_high = min(low, self._low), max(high, end)
+        counts = np.zeros(new_high - new_low + 1, np.int64)
+        counts[self._low - new_low : self._low - new_low + self._counts.size] = self._counts
+        self._low, self._counts = new_low, counts
+
+
+def _exact_sum(values: Int64s) -> int:
+    """Sum without overflow: high and low halves apart."""
+    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
+
+
+def sum_of_squares(values: Int64s) -> int:
+    """Exact sum of squares of values below 2^47, at most 2^16 of them at a time."""
+    high, low = values >> 24, values & 0xFFFFFF
+    return (int((high * high).sum()) << 48) + (int((high * low).sum()) << 25) + int((low * low).sum())

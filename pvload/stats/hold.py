@@ -1,0 +1,132 @@
+"""The records of one sender between their coming and their folding.
+
+Records wait here until the sender's later ones have gone two seconds beyond them (see `timeline`), and until there are
+enough of them to be worth the fixed cost of a fold. Both only move *when* a record is folded, never what comes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+
+from pvload.stats.histogram import Int64s
+from pvload.stats.timeline import HOLD_NS
+from pvload.wire.event import Kind, Records
+
+FOLD_ROWS: Final = 65_536
+"""So many new rows (6 MiB) are folded at once."""
+_TELLING: Final = np.zeros(256, np.bool_)
+_TELLING[[Kind.TEXT, Kind.WANTED, Kind.END, Kind.LAG, Kind.PROBE, Kind.OPENED]] = True
+
+Teller = Callable[[np.void, int, int], None]
+"""Called with each record that others must know of in advance, its number and the earliest time it may act from."""
+
+
+class Hold:
+    """A queue of records; numbers count from 0 over the sender's delivered records."""
+
+    __slots__ = ("_beyond", "_newest_ns", "_parts", "_rows", "_told", "_unfolded", "folded_ns", "taken")
+
+    def __init__(self) -> None:
+        self._parts: list[Records] = []
+        self._rows = 0
+        self._unfolded = 0
+        self._told = 0
+        """Rows of the queue already told."""
+        self._newest_ns: int | None = None
+        """Latest time of all rows told."""
+        self._beyond: Int64s = np.zeros(0, np.int64)
+        """For each row told and still here: the latest time up to it."""
+        self.folded_ns = -(2**62)
+        """Latest time of all rows taken out."""
+        self.taken = 0
+
+    def add(self, records: Records) -> bool:
+        """Keeps a copy; True if it is time to fold."""
+        self._parts.append(records.copy())
+        self._rows += records.size
+        self._unfolded += records.size
+        return self._unfolded >= FOLD_ROWS
+
+    def waiting(self) -> Records:
+        """All rows that are not folded yet."""
+        if len(self._parts) != 1:
+            self._parts = [np.concatenate(self._parts)] if self._parts else []
+        return self._parts[0] if self._parts else np.zeros(0, np.dtype("V96"))
+
+    def tell(self, teller: Teller, first_frame: Callable[[np.void], None]) -> None:
+        """Hands out the records that must be known in advance, each once, in order, and the first frame."""
+        rows = self.waiting()
+        fresh = rows[self._told :]
+        if fresh.size == 0:
+            return
+        latest = np.maximum.accumulate(fresh["t_ns"])
+        if self._newest_ns is not None:
+            latest = np.maximum(latest, self._newest_ns)
+        beyond = np.concatenate((self._beyond, latest))
+        kinds = fresh["kind"]
+        telling = _TELLING[kinds]
+        frames = np.flatnonzero(kinds == Kind.FRAME)
+        if frames.size:
+            telling[frames[0]] = True
+        for at in np.flatnonzero(telling):
+            row = self._told + int(at)
+            if kinds[at] == Kind.FRAME:
+                first_frame(fresh[at])
+                continue
+            before = int(beyond[row - 1]) if row else self.folded_ns
+            ripe = int(np.searchsorted(beyond[:row], before - HOLD_NS, side="right"))
+            teller(fresh[at], self.taken + row, int(beyond[ripe - 1]) if ripe else self.folded_ns)
+        self._beyond, self._told, self._newest_ns = beyond, rows.size, int(beyond[-1])
+
+    def ripe(self, *, everything: bool) -> Records:
+        """Takes out the rows that may be folded now, in order."""
+        rows = self.waiting()
+        if rows.size == 0:
+            return rows
+        stop = rows.size if everything else int(np.searchsorted(self._beyond, self._beyond[-1] - HOLD_NS, side="right"))
+        if stop:
+            self.folded_ns = max(self.folded_ns, int(self._beyond[stop - 1]))
+        self._parts = [rows[stop:].copy()] if stop < rows.size else []
+        self._beyond = self._beyond[stop:].copy()
+        self._rows -= stop
+        self._told -= stop
+        self.taken += stop
+        self._unfolded = 0
+        return rows[:stop]
+
+    @property
+    def newest_ns(self) -> int | None:
+        """Latest time of all rows told so far."""
+        return self._newest_ns
+
+
+def by_call(rows: Records) -> Iterator[tuple[int, Records]]:
+    """(call id, its rows in order), calls in the order of their first row."""
+    refs = rows["ref"]
+    if refs.size and (refs[0] == refs).all():
+        yield int(refs[0]), rows
+        return
+    order = np.argsort(refs, kind="stable")
+    ordered = refs[order]
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(ordered)) + 1, [ordered.size]))
+    groups = sorted(range(starts.size - 1), key=lambda at: int(order[starts[at]]))
+    arranged = rows[order]
+    for at in groups:
+        yield int(ordered[starts[at]]), arranged[starts[at] : starts[at + 1]]
+
+
+def runs_of(rows: Records) -> Iterator[tuple[Kind, Records]]:
+    """The rows of one call: each run of frames as one piece, each other record alone."""
+    kinds = rows["kind"]
+    others = np.flatnonzero(kinds != Kind.FRAME)
+    start = 0
+    for at in others:
+        if at > start:
+            yield Kind.FRAME, rows[start:at]
+        yield Kind(int(kinds[at])), rows[at : at + 1]
+        start = int(at) + 1
+    if start < rows.size:
+        yield Kind.FRAME, rows[start:]

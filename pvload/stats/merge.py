@@ -1,0 +1,137 @@
+"""Puts the parts of a subscriber that several senders saw together, on the run's axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from pvload.stats.gaps import StallList
+from pvload.stats.sender import SenderFold
+from pvload.stats.subscriber import SilenceNote, SubscriberFold
+from pvload.stats.tally import Tally, WindowTally
+
+
+@dataclass(slots=True)
+class Whole:
+    """A subscriber over all senders."""
+
+    name: str
+    device: str
+    tally: Tally = field(default_factory=Tally)
+    calls: int = 0
+    opened: int = 0
+    max_fps: int = 0
+    quality: int = 0
+    silence_ns: int = 0
+    silence_at_ns: int | None = None
+    offset_known: bool = True
+    age_uncertainty_ns: int = 0
+    windows: dict[tuple[int, int], WindowTally] = field(default_factory=dict)
+    """(begin on the run's axis, length) -> sums."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    begin_ns: int
+    end_ns: int
+    sender: SenderFold
+    subscriber: SubscriberFold
+    silence: SilenceNote
+
+
+def wholes(senders: list[SenderFold]) -> list[Whole]:
+    """All subscribers by name, from senders that are finished."""
+    parts: dict[str, list[_Part]] = {}
+    for sender in senders:
+        offset = sender.account.clock.axis_offset_ns
+        end_ns = sender.account_end_ns or 0
+        for name, subscriber in sender.subscribers.items():
+            note = sender.silences[name]
+            part = _Part(note.begin_ns + offset, end_ns + offset, sender, subscriber, note)
+            parts.setdefault(name, []).append(part)
+    return [_whole(name, parts[name]) for name in sorted(parts)]
+
+
+def _whole(name: str, parts: list[_Part]) -> Whole:
+    parts.sort(key=lambda part: (part.begin_ns, part.sender.sender))
+    whole = Whole(name, next((part.subscriber.device for part in parts if part.subscriber.device != "?"), "?"))
+    accepted, carried, carried_at = False, 0, 0
+    before: _Part | None = None
+    for part in parts:
+        subscriber, note = part.subscriber, part.silence
+        offset = part.sender.account.clock.axis_offset_ns
+        tally = shifted(subscriber.tally, offset)
+        if accepted and not subscriber.accepted:
+            tally.errors.update({code: n for code, n in tally.refused.items() if code != "OK"})
+            tally.refused.clear()
+            tally.unexpected_ends += tally.refused_ends
+        if before is not None and before.silence.tail_ns > 0:
+            tally.blind_ns += max(0, part.begin_ns - before.end_ns)
+        whole.tally.merge(tally)
+        whole.calls += subscriber.calls
+        whole.opened += subscriber.opened
+        whole.max_fps, whole.quality = subscriber.max_fps, subscriber.quality
+        accepted |= subscriber.accepted
+        _silence(whole, note.longest_ns, note.longest_at_ns + offset)
+        if carried:
+            _silence(whole, carried + note.first_ns, carried_at)
+        if note.tail_ns:
+            if note.arrived or not carried:
+                carried, carried_at = note.tail_ns, part.end_ns - note.tail_ns
+            else:
+                carried += note.tail_ns
+        elif note.accepted:
+            carried = 0
+        _clock(whole, part)
+        _windows(whole, part, offset)
+        before = part
+    _worst_window(whole)
+    return whole
+
+
+def _silence(whole: Whole, length_ns: int, at_ns: int) -> None:
+    if length_ns > whole.silence_ns:
+        whole.silence_ns, whole.silence_at_ns = length_ns, at_ns
+
+
+def _clock(whole: Whole, part: _Part) -> None:
+    clock = part.sender.account.clock
+    whole.offset_known &= part.sender.basis.offset_known or part.subscriber.tally.frames == 0
+    if clock.best is not None:
+        doubt = clock.best.round_trip_ns // 2 + clock.worst_change_ns
+        whole.age_uncertainty_ns = max(whole.age_uncertainty_ns, doubt)
+
+
+def _windows(whole: Whole, part: _Part, offset: int) -> None:
+    basis, factor = part.sender.basis, part.subscriber.factor
+    for key, tally in part.subscriber.windows.items():
+        begin = basis.window_begin(key * factor) + offset
+        moved = replace(tally, server_at_ns=tally.server_at_ns + offset)
+        whole.windows.setdefault((begin, factor * basis.window_ns), WindowTally()).merge(moved)
+
+
+def _worst_window(whole: Whole) -> None:
+    """The lowest rate of a window that was judged at least half as long as the longest judged one."""
+    longest = max((tally.judged_ns for tally in whole.windows.values()), default=0)
+    for tally in whole.windows.values():
+        if tally.judged_ns and tally.judged_ns * 2 >= longest:
+            whole.tally.worst_window(tally.judged_frames * 1_000_000_000 / tally.judged_ns)
+
+
+def shifted(tally: Tally, offset_ns: int) -> Tally:
+    """A copy whose moments are on the run's axis."""
+    copy = Tally()
+    copy.merge(tally)
+    if offset_ns == 0:
+        return copy
+    stalls = StallList()
+    for stall in copy.gaps.stalls.kept():
+        stalls.add(replace(stall, begin_ns=stall.begin_ns + offset_ns))
+    stalls.count, stalls.total_ns = copy.gaps.stalls.count, copy.gaps.stalls.total_ns
+    copy.gaps.stalls = stalls
+    copy.gaps.longest_at_ns += offset_ns
+    if copy.server is not None:
+        copy.server = replace(copy.server, at_ns=copy.server.at_ns + offset_ns)
+    if copy.not_as_planned_first is not None:
+        at_ns, text = copy.not_as_planned_first
+        copy.not_as_planned_first = (at_ns + offset_ns, text)
+    return copy

@@ -1,0 +1,406 @@
+"""One sender's records, folded in their order into calls, subscribers and witnesses.
+
+Nothing outside this sender's own records enters, so neither other senders nor their order can matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pvload.stats.account import Account, status_name
+from pvload.stats.basis import Basis
+from pvload.stats.call import CallFold, Opening
+from pvload.stats.config import FoldConfig
+from pvload.stats.hold import Hold, by_call, runs_of
+from pvload.stats.subscriber import SilenceNote, SubscriberFold
+from pvload.stats.summary import LIST_LIMIT
+from pvload.stats.tally import Tally
+from pvload.stats.texts import Texts
+from pvload.stats.timeline import Edge
+from pvload.stats.witness import ProbeNote
+from pvload.wire.batch import Hello
+from pvload.wire.event import LAYOUTS, EndedBy, Kind, Records, UserChange
+
+_OF_CALLS: Final = np.zeros(256, np.bool_)
+_OF_CALLS[[Kind.FRAME, Kind.OPENED, Kind.HEADERS, Kind.ENDED, Kind.FOLDED, Kind.WAIT_TIMEOUT]] = True
+_TOLD: Final = np.zeros(256, np.bool_)
+_TOLD[[Kind.TEXT, Kind.WANTED, Kind.END]] = True
+"""Kinds that are wholly dealt with in advance."""
+RESOURCE_EXHAUSTED: Final = 8
+LIMIT_TEXT: Final = "maximum concurrent streams"
+_ENDED_BY: Final = {
+    EndedBy.SERVER: "server",
+    EndedBy.ORDER: "order",
+    EndedBy.RUN_END: "run_end",
+    EndedBy.WATCHDOG: "watchdog",
+    EndedBy.ENGINE: "engine",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CallNote:
+    """A call as it stands at its end (or at the end of the sender's account)."""
+
+    opened_ns: int
+    subscriber: str
+    number: int
+    device: str
+    ended_ns: int | None
+    ended_by: str
+    status: str
+    details: str
+    first_number: int | None
+    last_number: int | None
+    accepted: bool
+    tally: Tally
+
+
+class SenderFold:
+    """The account of one sender."""
+
+    def __init__(self, sender: bytes, config: FoldConfig) -> None:
+        self.sender = sender
+        self.config = config
+        self.hello: Hello | None = None
+        self.hold = Hold()
+        self.basis = Basis(window_ns=config.window_ns, warm_up_ns=config.warm_up_ns, successor=False)
+        self.texts = Texts()
+        self.account = Account()
+        self.calls: dict[int, CallFold] = {}
+        self.subscribers: dict[str, SubscriberFold] = {}
+        self.call_notes: list[CallNote] = []
+        """The first thousand calls that ended."""
+        self.calls_total = 0
+        self.begins_ns: int | None = None
+        """The earliest WANTED or OPENED."""
+        self.first_opened_ns: int | None = None
+        self.frames = 0
+        """FRAME records delivered."""
+        self.frames_checked = True
+        self.folded_to_ns: int | None = None
+        self.silences: dict[str, SilenceNote] = {}
+        """Filled by `finish`."""
+        self.delivered = 0
+        self.missing = 0
+        self.missing_reasons: list[str] = []
+        self.recorded: int | None = None
+        self.arrivals = np.zeros(0, np.int64)
+        """Arrival times of frames of the last seconds, for the live rate."""
+
+    def greet(self, hello: Hello) -> None:
+        """Takes who the sender is; must come before its records."""
+        self.hello = hello
+        self.basis.successor = hello.incarnation > 0
+
+    @property
+    def is_engine(self) -> bool:
+        """Whether its lag is the generator's."""
+        return self.hello is None or self.hello.role == "engine"
+
+    def add(self, records: Records) -> None:
+        """Takes the next records."""
+        self.delivered += records.size
+        frames = records["t_ns"][records["kind"] == Kind.FRAME]
+        if frames.size:
+            self.frames += frames.size
+            recent = np.concatenate((self.arrivals[-100_000:], frames))
+            self.arrivals = recent[recent > int(frames.max()) - LIVE_SPAN_NS]
+        if self.hold.add(records):
+            self.fold(everything=False)
+
+    def fold(self, *, everything: bool) -> None:
+        """Folds what may be folded."""
+        self.hold.tell(self._tell, self._first_frame)
+        rows = self.hold.ripe(everything=everything)
+        place = self.hold.taken - rows.size
+        if rows.size == 0:
+            return
+        kinds = rows["kind"]
+        for start, stop in _stretches(rows, kinds):
+            part, part_kinds = rows[start:stop], kinds[start:stop]
+            mine = _OF_CALLS[part_kinds]
+            places = np.flatnonzero(part_kinds == Kind.OPENED) + place + start
+            self._calls(part if mine.all() else part[mine], places)
+            for at in np.flatnonzero(~mine & ~_TOLD[part_kinds]):
+                self._other(Kind(int(part_kinds[at])), part[at])
+        self.folded_to_ns = self.hold.folded_ns
+
+    def finish(self) -> None:
+        """Closes the account where it stands: at the run's end if it was told, else at its last record."""
+        self.fold(everything=True)
+        announced = self.basis.timeline.end_ns is not None
+        end_ns = self.account_end_ns
+        if end_ns is None:
+            return
+        for ref in sorted(self.calls):
+            call = self.calls[ref]
+            call.close(end_ns)
+            self._keep(call, None, "open", "", "")
+        self.calls.clear()
+        for name, subscriber in self.subscribers.items():
+            edges = self.basis.timeline.edges(subscriber.device)
+            self.silences[name] = subscriber.close(end_ns, edges, announced=announced)
+
+    @property
+    def account_end_ns(self) -> int | None:
+        """When the account closes; None without records."""
+        newest = self.hold.newest_ns
+        return self.basis.timeline.end_ns if self.basis.timeline.end_ns is not None else newest
+
+    # -- records that must be known in advance -------------------------------------------------------------------
+
+    def _tell(self, record: np.void, place: int, earliest_ns: int) -> None:
+        kind = Kind(int(record["kind"]))
+        row = _read(record, kind)
+        t_ns = int(row["t_ns"])
+        timeline = self.basis.timeline
+        match kind:
+            case Kind.TEXT:
+                self.texts.piece(row)
+            case Kind.WANTED:
+                self._begins(t_ns)
+                self._origin(max(t_ns, earliest_ns))
+                self._wanted(row, max(t_ns, earliest_ns), place)
+            case Kind.END:
+                timeline.end(max(t_ns, earliest_ns), int(row["code"]))
+            case Kind.LAG if self.is_engine:
+                lateness, until = int(row["lateness_ns"]), int(row["latest_ns"]) or t_ns
+                timeline.late.told(max(until - lateness, earliest_ns), until, lateness)
+            case Kind.OPENED:
+                self._begins(t_ns)
+                self._origin(t_ns)
+                self.first_opened_ns = t_ns if self.first_opened_ns is None else self.first_opened_ns
+            case Kind.PROBE:
+                self.account.probe(_probe(row), before_frames=timeline.first_frame_ns is None)
+            case _:
+                pass
+
+    def _wanted(self, row: np.void, at_ns: int, place: int) -> None:
+        device = self.texts.text(int(row["device"]))
+        edges = self.basis.timeline.edges(device).edges
+        self.basis.timeline.wanted(
+            device,
+            Edge(
+                at_ns=max(at_ns, edges[-1].at_ns) if edges else at_ns,
+                wanted=bool(row["code"]),
+                rate_hz=float(row["rate_hz"]),
+                width=int(row["width"]),
+                height=int(row["height"]),
+                binning_x=int(row["binning_x"]),
+                binning_y=int(row["binning_y"]),
+                exposure_ms=float(row["exposure_ms"]),
+                place=place,
+            ),
+        )
+
+    def _begins(self, at_ns: int) -> None:
+        self.begins_ns = at_ns if self.begins_ns is None else min(self.begins_ns, at_ns)
+
+    def _origin(self, at_ns: int) -> None:
+        """Windows begin with the first plan told, or with the first opening where that came before any."""
+        if self.basis.origin_ns is None:
+            self.basis.origin_ns = at_ns
+
+    def _first_frame(self, record: np.void) -> None:
+        timeline = self.basis.timeline
+        if timeline.first_frame_ns is not None:
+            return
+        row = _read(record, Kind.FRAME)
+        timeline.first_frame_ns = int(row["t_ns"])
+        best = self.account.clock.best
+        self.basis.offset_known = best is not None
+        self.basis.target_offset_ns = best.offset_ns if best is not None else int(row["source_ns"]) - int(row["t_ns"])
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def _calls(self, rows: Records, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+        """Folds rows of calls; `places`: the record numbers of the OPENED rows among them, in order."""
+        if rows.size == 0:
+            return
+        opened = {
+            int(ref): int(place) for ref, place in zip(rows["ref"][rows["kind"] == Kind.OPENED], places, strict=True)
+        }
+        for ref, own in by_call(rows):
+            for kind, run in runs_of(own):
+                self._call_rows(ref, kind, run, opened.get(ref, self.hold.taken))
+
+    def _call_rows(self, ref: int, kind: Kind, run: Records, place: int) -> None:
+        if kind is Kind.OPENED:
+            self._open(ref, run.view(LAYOUTS[kind])[0], place)
+            return
+        call = self.calls.get(ref)
+        if call is None:
+            if kind in (Kind.ENDED, Kind.WAIT_TIMEOUT, Kind.HEADERS):
+                return
+            call = self._unknown(ref, int(run["t_ns"][0]))
+        rows = run.view(LAYOUTS[kind])
+        match kind:
+            case Kind.FRAME:
+                call.frames(rows)
+            case Kind.HEADERS:
+                call.accept(int(rows["t_ns"][0]))
+            case Kind.WAIT_TIMEOUT:
+                call.tally.wait_timeouts += 1
+            case Kind.FOLDED:
+                _folded(call, rows[0])
+            case _:
+                self._end(call, rows[0])
+
+    def _open(self, ref: int, row: np.void, place: int) -> None:
+        device = self.texts.text(int(row["device"]))
+        name = f"{self.texts.text(int(row['population']))}/{int(row['ordinal'])}"
+        self._begin_call(
+            Opening(
+                ref=ref,
+                opened_ns=int(row["t_ns"]),
+                place=place,
+                number=int(row["number"]),
+                device=device,
+                quality=int(row["code"]),
+                max_fps=int(row["max_fps"]),
+            ),
+            name,
+        )
+
+    def _unknown(self, ref: int, at_ns: int) -> CallFold:
+        """A call whose OPENED was lost: its frames are still counted."""
+        self._begins(at_ns)
+        opening = Opening(ref=ref, opened_ns=at_ns, place=self.hold.taken, number=0, device="?", quality=0, max_fps=0)
+        return self._begin_call(opening, "?/0")
+
+    def _begin_call(self, opening: Opening, name: str) -> CallFold:
+        operated = self.basis.timeline.edges(opening.device).known_before(opening.place)
+        subscriber = self.subscribers.get(name)
+        if subscriber is None:
+            subscriber = self.subscribers[name] = SubscriberFold(name, opening.device, operated=operated)
+        subscriber.calls += 1
+        subscriber.max_fps, subscriber.quality = opening.max_fps, opening.quality
+        self.calls_total += 1
+        call = self.calls[opening.ref] = CallFold(opening, subscriber, self.basis, self.config)
+        return call
+
+    def _end(self, call: CallFold, row: np.void) -> None:
+        t_ns, by = int(row["t_ns"]), EndedBy(int(row["code"]))
+        status, details = int(row["status"]), self.texts.text(int(row["details"]))
+        self.frames_checked &= int(row["frames"]) == call.arrived
+        del self.calls[call.opening.ref]
+        call.close(t_ns)
+        subscriber = call.subscriber
+        edges = self.basis.timeline.edges(subscriber.device)
+        closed = min(t_ns, self.basis.timeline.close_ns)
+        if by in (EndedBy.ORDER, EndedBy.RUN_END):
+            subscriber.released(closed, edges)
+        elif by is EndedBy.SERVER and t_ns <= self.basis.timeline.close_ns:
+            self._server_ended(call, status, details)
+        if by in (EndedBy.SERVER, EndedBy.WATCHDOG) and call.accepted:
+            subscriber.outage_from = closed
+        self._keep(call, t_ns, _ENDED_BY[by], status_name(status), details)
+
+    def _server_ended(self, call: CallFold, status: int, details: str) -> None:
+        tally = call.tally
+        if status == RESOURCE_EXHAUSTED and LIMIT_TEXT in details.lower():
+            tally.admission_refused += 1
+        elif call.subscriber.accepted:
+            tally.unexpected_ends += 1
+            if status:
+                tally.errors[status_name(status)] += 1
+        else:
+            tally.refused_ends += 1
+            tally.refused[status_name(status)] += 1
+
+    def _keep(self, call: CallFold, ended_ns: int | None, ended_by: str, status: str, details: str) -> None:
+        """Adds a closed call to its subscriber and, among the first thousand, to the list of calls."""
+        call.subscriber.tally.merge(call.tally)
+        if len(self.call_notes) < LIST_LIMIT:
+            self.call_notes.append(
+                CallNote(
+                    opened_ns=call.opening.opened_ns,
+                    subscriber=call.subscriber.name,
+                    number=call.opening.number,
+                    device=call.opening.device,
+                    ended_ns=ended_ns,
+                    ended_by=ended_by,
+                    status=status,
+                    details=details,
+                    first_number=call.first_number,
+                    last_number=call.last_number,
+                    accepted=call.accepted,
+                    tally=call.tally,
+                )
+            )
+
+    # -- all else ------------------------------------------------------------------------------------------------
+
+    def _other(self, kind: Kind, record: np.void) -> None:
+        row = _read(record, kind)
+        if kind is Kind.USER:
+            self._user(row)
+        else:
+            self.account.take(kind, row, self.texts)
+
+    def _user(self, row: np.void) -> None:
+        change = int(row["code"])
+        if change == UserChange.SPAWNED:
+            self.account.users_spawned += 1
+        elif change == UserChange.COULD_NOT_START:
+            self.account.users_failed += 1
+        elif change == UserChange.STOPPED:
+            name = f"{self.texts.text(int(row['population']))}/{int(row['ordinal'])}"
+            subscriber = self.subscribers.get(name)
+            if subscriber is not None and not any(call.subscriber is subscriber for call in self.calls.values()):
+                at_ns = min(int(row["t_ns"]), self.basis.timeline.close_ns)
+                subscriber.released(at_ns, self.basis.timeline.edges(subscriber.device))
+
+
+LIVE_SPAN_NS: Final = 5_000_000_000
+
+
+def _stretches(rows: Records, kinds: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Iterator[tuple[int, int]]:
+    """Row ranges in which calls may be folded one after the other: cut before and after each stop of a user."""
+    stops = np.flatnonzero((kinds == Kind.USER) & (rows["code"] == UserChange.STOPPED))
+    start = 0
+    for at in stops:
+        if at > start:
+            yield start, int(at)
+        yield int(at), int(at) + 1
+        start = int(at) + 1
+    if start < rows.size:
+        yield start, rows.size
+
+
+def _read(record: np.void, kind: Kind) -> np.void:
+    """One record with the fields of its kind."""
+    row: np.void = np.frombuffer(record.tobytes(), LAYOUTS[kind])[0]
+    return row
+
+
+def _probe(row: np.void) -> ProbeNote:
+    t_ns, sent_ns, target_ns = int(row["t_ns"]), int(row["sent_ns"]), int(row["target_ns"])
+    return ProbeNote(
+        at_ns=t_ns,
+        offset_ns=target_ns - (sent_ns + t_ns) // 2,
+        round_trip_ns=t_ns - sent_ns,
+        wall_offset_ns=target_ns - (int(row["wall_ns"]) - (t_ns - sent_ns) // 2),
+    )
+
+
+def _folded(call: CallFold, row: np.void) -> None:
+    t_ns, frames = int(row["t_ns"]), int(row["frames"])
+    call.folded(
+        first_ns=int(row["first_ns"]),
+        last_ns=t_ns,
+        frames=frames,
+        longest_ns=int(row["longest_ns"]),
+        message_bytes=int(row["message_bytes"]),
+    )
+    counters = (
+        int(row["frame_number"]),
+        int(row["source_ns"]),
+        int(row["frames_sent"]),
+        int(row["frames_dropped"]),
+    )
+    call.folded_counters(t_ns, frames, counters)

@@ -1,0 +1,171 @@
+"""One subscriber as one sender saw it: the sums of its calls, its windows, its silence and its outages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pvload.stats.tally import Tally, WindowTally
+from pvload.stats.timeline import Edges
+
+WINDOW_LIMIT: Final = 2880
+"""Windows kept of a subscriber: two days of minutes. Beyond that two become one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceNote:
+    """Silence of one sender's part of a subscriber, to be put together with other parts in order of `begin_ns`."""
+
+    begin_ns: int
+    """When the part's first silence began."""
+    first_ns: int
+    """Its length: until the first arrival, or until the part was no longer due."""
+    longest_ns: int
+    longest_at_ns: int
+    arrived: bool
+    tail_ns: int
+    """Length of the silence in which the sender's account ends, if nothing ended it (else 0)."""
+    accepted: bool
+
+
+class Silence:
+    """The longest time without a frame while due, outages between calls included."""
+
+    __slots__ = ("arrived", "first", "longest_at_ns", "longest_ns", "since")
+
+    def __init__(self) -> None:
+        self.since: int | None = None
+        self.first: tuple[int, int] | None = None
+        self.longest_ns = 0
+        self.longest_at_ns = 0
+        self.arrived = False
+
+    def begin(self, at_ns: int) -> None:
+        """The subscriber is due from here, unless it was already."""
+        if self.since is None:
+            self.since = at_ns
+
+    def arrivals(self, first_ns: int, last_ns: int, inner: tuple[int, int]) -> None:
+        """Frames from first to last; `inner`: longest gap between them, its length and its beginning."""
+        if self.since is not None:
+            self._note(first_ns - self.since, self.since)
+        self._longest(*inner)
+        self.arrived = True
+        self.since = last_ns
+
+    def stop(self, at_ns: int) -> None:
+        """The subscriber is not due from here on."""
+        if self.since is not None:
+            self._note(at_ns - self.since, self.since)
+        self.since = None
+
+    def pass_to(self, at_ns: int, edges: Edges, *, operated: bool) -> None:
+        """Goes over a time without a call: silence counts where the device was wanted."""
+        if self.since is None:
+            return
+        for span in edges.spans(self.since, at_ns, operated=operated):
+            if span.wanted:
+                self.begin(span.begin_ns)
+            else:
+                self.stop(span.begin_ns)
+
+    def _note(self, length_ns: int, at_ns: int) -> None:
+        if self.first is None:
+            self.first = (at_ns, length_ns)
+        self._longest(length_ns, at_ns)
+
+    def _longest(self, length_ns: int, at_ns: int) -> None:
+        if length_ns > self.longest_ns or (length_ns == self.longest_ns and at_ns < self.longest_at_ns):
+            self.longest_ns, self.longest_at_ns = length_ns, at_ns
+
+
+class SubscriberFold:
+    """(population, ordinal) in one sender."""
+
+    __slots__ = (
+        "accepted",
+        "calls",
+        "device",
+        "factor",
+        "max_fps",
+        "name",
+        "opened",
+        "operated",
+        "outage_from",
+        "quality",
+        "silence",
+        "tally",
+        "windows",
+    )
+
+    def __init__(self, name: str, device: str, *, operated: bool) -> None:
+        self.name = name
+        self.device = device
+        self.operated = operated
+        self.calls = 0
+        self.opened = 0
+        self.accepted = False
+        self.max_fps = 0
+        self.quality = 0
+        self.tally = Tally()
+        self.windows: dict[int, WindowTally] = {}
+        self.factor = 1
+        """Windows that stand in one entry of `windows`; a power of two."""
+        self.silence = Silence()
+        self.outage_from: int | None = None
+
+    def window(self, index: int) -> WindowTally:
+        """The entry that holds window `index`; in a very long run neighbours are joined."""
+        key = index // self.factor
+        found = self.windows.get(key)
+        if found is not None:
+            return found
+        while len(self.windows) >= WINDOW_LIMIT:
+            self._coarsen()
+            key = index // self.factor
+        return self.windows.setdefault(key, WindowTally())
+
+    def accept(self, opened_ns: int, edges: Edges) -> None:
+        """The server accepted a call that was opened at opened_ns."""
+        self.opened += 1
+        self.accepted = True
+        self.silence.pass_to(opened_ns, edges, operated=self.operated)
+        self.end_outage(opened_ns)
+
+    def end_outage(self, at_ns: int) -> None:
+        """The outage that runs, if any, is over."""
+        if self.outage_from is not None:
+            self.tally.outage(max(0, at_ns - self.outage_from))
+            self.outage_from = None
+
+    def released(self, at_ns: int, edges: Edges) -> None:
+        """Its user stopped, or closed the stream: it is not due until it opens again."""
+        self.silence.pass_to(at_ns, edges, operated=self.operated)
+        self.silence.stop(at_ns)
+        self.end_outage(at_ns)
+
+    def close(self, at_ns: int, edges: Edges, *, announced: bool) -> SilenceNote:
+        """Ends the account; `announced`: by the run's end, which stops the silence for good."""
+        self.silence.pass_to(at_ns, edges, operated=self.operated)
+        self.end_outage(at_ns)
+        silence = self.silence
+        tail = 0 if silence.since is None or announced else at_ns - silence.since
+        arrived = silence.arrived
+        silence.stop(at_ns)
+        first = silence.first or (at_ns, 0)
+        return SilenceNote(
+            begin_ns=first[0],
+            first_ns=first[1],
+            longest_ns=silence.longest_ns,
+            longest_at_ns=silence.longest_at_ns,
+            arrived=arrived,
+            tail_ns=tail,
+            accepted=self.accepted,
+        )
+
+    def _coarsen(self) -> None:
+        joined: dict[int, WindowTally] = {}
+        for key, tally in self.windows.items():
+            joined.setdefault(key // 2, WindowTally()).merge(tally)
+        self.windows = joined
+        self.factor *= 2
