@@ -16,7 +16,8 @@ import grpc
 
 from pvload._pb import daq_pb2, daq_pb2_grpc
 from pvload.clock import SystemClock
-from pvload.profiles.schema import Camera, Simulator as SimulatorTable
+from pvload.profiles.schema import Camera
+from pvload.profiles.schema import Simulator as SimulatorTable
 from pvload.sim.daemonlog import DaemonLog
 from pvload.sim.ledger import FileLedger, read_ledger
 from pvload.sim.server import Config, ServerTls, Simulator

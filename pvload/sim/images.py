@@ -48,10 +48,11 @@ def noise(n: int, width: int, height: int) -> Pixels:
 
 
 def checkerboard(n: int, width: int, height: int) -> Pixels:
-    """The mock camera's kind of image: checkerboard, coarse noise, a saturated hotspot that moves with n."""
+    """The mock camera's kind of image: squares, flat and noisy in turn, and a saturated hotspot that moves with n."""
     y, x = np.ogrid[:height, :width]
-    image = np.where((x // 64 + y // 64) % 2 == 0, 14_600, 17_400).astype("<u2")
-    image += np.random.default_rng(n).integers(0, 9, (height, width), dtype=np.uint16) * np.uint16(MOCK_STEP)
+    noisy = (x // 64 + y // 64) % 2 == 0
+    steps = np.random.default_rng(n).integers(0, 9, (height, width), dtype=np.uint16)
+    image = np.where(noisy, 14_600 + steps * np.uint16(MOCK_STEP), 21_500).astype("<u2")
     left, top = (n * 7) % max(width - 48, 1), (n * 5) % max(height - 48, 1)
     image[top : top + 48, left : left + 48] = 65_535
     return image

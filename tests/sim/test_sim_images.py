@@ -7,10 +7,10 @@ import hashlib
 import lz4.block
 import numpy as np
 import pytest
-from simulated import recorded
 
 from pvload.sim import images
 from pvload.sim.images import ImageBook, View
+from simulated import recorded
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf import json_format
-from simulated import DATA, Simulated, simulated, until
 
 from pvload._pb import daq_pb2
 from pvload.sim import parameters
 from pvload.sim.parameters import RefusalError
+from simulated import DATA, Simulated, simulated, until
 
 RECORDED = json.loads((DATA / "parameter-changes.json").read_text())
 UNARY = json.loads((DATA / "unary-answers.json").read_text())
@@ -73,26 +74,31 @@ def test_a_subscriber_sees_the_recorded_changes(sim: Simulated) -> None:
 @pytest.mark.parametrize("device", ["prime_bsi", "mock_camera"])
 def test_parameter_lists_equal_the_recorded_ones(sim: Simulated, device: str) -> None:
     response = sim.stub.ListParameters(daq_pb2.ListParametersRequest(device_id=device), timeout=5)
-    listed = {each["name"]: each for each in json_format.MessageToDict(response, preserving_proto_field_name=True)["parameters"]}
+    listed = {
+        each["name"]: each
+        for each in json_format.MessageToDict(response, preserving_proto_field_name=True)["parameters"]
+    }
     recorded = {each["name"]: each for each in UNARY[f"ListParameters {device}"]["decoded"]["parameters"]}
     assert listed == recorded
 
 
 def test_recorded_devices_are_listed_with_the_recorded_facts(sim: Simulated) -> None:
     response = sim.stub.ListDevices(daq_pb2.ListDevicesRequest(), timeout=5)
-    listed = {device["id"]: device for device in json_format.MessageToDict(response, preserving_proto_field_name=True)["devices"]}
+    listed = {
+        device["id"]: device
+        for device in json_format.MessageToDict(response, preserving_proto_field_name=True)["devices"]
+    }
     for recorded in UNARY["ListDevices"]["decoded"]["devices"]:
         assert listed[recorded["id"]] == recorded
     assert listed["prime_95b"]["metadata"] == {"frame_width": 1200, "frame_height": 1200}
 
 
 def test_get_parameter_carries_the_daemons_clock_at_the_answer(sim: Simulated) -> None:
-    clock = __import__("time")
-    before = clock.time_ns()
+    before = time.time_ns()
     value = sim.stub.GetParameter(
         daq_pb2.GetParameterRequest(device_id="prime_bsi", parameter_name="acquisition.roi"), timeout=5
     )
-    assert before <= value.timestamp_ns <= clock.time_ns()
+    assert before <= value.timestamp_ns <= time.time_ns()
     assert value.value == '{"height":2048,"width":2048,"x":0,"y":0}'
 
 
