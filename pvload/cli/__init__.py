@@ -1,1 +1,1 @@
-"""Owns the commands, one file each, and with them every exit code and everything printed."""
+"""Owns the command line: one file per command, and the only place for exit codes and print."""

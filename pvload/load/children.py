@@ -46,7 +46,7 @@ class LineChild:
         self._log = log
         self._on_line = on_line
         self._on_exit = on_exit
-        self._lines = Queue()
+        self._lines: Any = Queue()
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: gevent.Greenlet | None = None
         self._writing = RLock()
@@ -88,14 +88,16 @@ class LineChild:
 
     def expect(self, what: str, *, timeout_s: float) -> dict[str, Any]:
         """The next object whose `is` equals `what`; ChildError if it ends or does not say so in time."""
+        fields: dict[str, Any] | None
         try:
             with gevent.Timeout(timeout_s, Empty):
-                fields: dict[str, Any] | None
                 while (fields := self._lines.get()) is not None:
                     if fields.get("is") == what:
-                        return fields
+                        break
         except Empty:
             raise ChildError(f"{self.name} did not say {what!r} within {timeout_s:g} s", hint=self._hint()) from None
+        if fields is not None:
+            return fields
         raise ChildError(f"{self.name} ended before it said {what!r} ({self._ending()})", hint=self._hint())
 
     def end(self, *, timeout_s: float) -> None:
@@ -160,4 +162,4 @@ def _object(line: bytes) -> dict[str, Any]:
         fields = json.loads(line)
     except ValueError:
         return {}
-    return fields if isinstance(fields, dict) else {}
+    return dict(fields) if isinstance(fields, dict) else {}

@@ -1,1 +1,1 @@
-"""Owns the supervisor: it starts the other processes by command line, watches them and ends them in order."""
+"""Owns the supervisor: runs Locust as a child, draws progress, passes Ctrl-C on, and ends with the child's verdict."""

@@ -1,0 +1,63 @@
+"""`pvload run`: one experiment from start to verdict."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from pvload.plan.check import check
+from pvload.profiles.load import load
+from pvload.run.command import Wish
+from pvload.run.progress import display_on
+from pvload.run.supervisor import Outcome, Supervisor
+
+_HEAD_LINES: Final = 10
+
+
+def run(
+    profile: Annotated[str, typer.Argument(help="A shipped profile's name, or a TOML file.")],
+    duration: Annotated[str | None, typer.Option(help="Length of the run: 20s, 30min, 24h.")] = None,
+    frames: Annotated[int, typer.Option(min=0, help="End after so many frames of every stream.")] = 0,
+    target: Annotated[str | None, typer.Option(help='host:port, or "sim".')] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a value: camera.exposure_ms=50.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Label the run: key=value.")] = None,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Worker processes for the users; 0: none.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Run more subscribers than the target admits.")] = False,
+    runs: Annotated[Path, typer.Option(help="Where the run directory is made.")] = Path("runs"),
+) -> None:
+    """Run an experiment; the exit code is the verdict's: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID (2: usage)."""
+    loaded = load(profile, overrides=set_ or [], duration=duration, target=target, labels=label or [])
+    plan = check(loaded.profile, force=force)
+    wish = Wish(
+        profile=profile,
+        duration=duration,
+        frames=frames,
+        target=target,
+        overrides=tuple(set_ or []),
+        labels=tuple(label or []),
+        workers=workers,
+        force=force,
+        runs=runs,
+    )
+    length_s = 0.0 if frames else plan.profile.run.duration
+    outcome = Supervisor(wish, display_on(sys.stderr), planned_s=length_s).run()
+    _show(outcome)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _show(outcome: Outcome) -> None:
+    """Errors on stderr, the head of the report on stdout."""
+    for error in outcome.errors:
+        print(f"pvload: {error}", file=sys.stderr)
+    if outcome.report is None:
+        return
+    try:
+        with outcome.report.open() as text:
+            print("".join(islice(text, _HEAD_LINES)).rstrip())
+    except OSError as exc:
+        print(f"pvload: the report cannot be read: {exc}", file=sys.stderr)
+    print(f"\nreport     {outcome.report}")
