@@ -55,7 +55,9 @@ class Bench:
     def start(self, address: str, **changes: Any) -> EngineProcess:
         """A ready engine on the server at `address`."""
         target = changes.pop("target", {}) | {"address": address}
-        engine = EngineProcess(self.order(target=target, **changes), stderr=self.folder / "engine.log")
+        engine = EngineProcess(
+            self.order(target=target, **changes), program=["-m", "pvload.engine"], stderr=self.folder / "engine.log"
+        )
         self._stack.callback(engine.close)
         return engine
 
