@@ -70,7 +70,7 @@ class Fold(Protocol):
         """The sender made `total` records and they are all accounted for."""
         ...
 
-    def rejected(self, count: int) -> None:
+    def rejected(self, count: int, /) -> None:
         """`count` more messages were refused."""
         ...
 

@@ -250,7 +250,7 @@ class Spool:
 
     def _make_segment(self, first: int) -> mmap.mmap:
         size = SEGMENT_HEADER_BYTES + self._capacity * RECORD_BYTES
-        used = sum(entry.stat().st_size for entry in self.folder.glob("*.records"))
+        used = sum(_size(path) for path in self.folder.glob("*.records"))
         if used + size > self._limit_bytes:
             raise SpoolFull(f"spool {self.folder} holds {used} bytes, its limit is {self._limit_bytes}")
         identity = SEGMENT.pack(SEGMENT_MAGIC, VERSION, 0, self.run, self.sender, first, self._capacity)[_IDENTITY_AT:]
@@ -262,6 +262,14 @@ class Spool:
             raise SpoolFull(f"spool {self.folder} cannot grow: {exc}") from exc
         os.close(fd)
         return segment
+
+
+def _size(path: Path) -> int:
+    """Bytes of a segment; 0 if it was acknowledged and unlinked in the meantime."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _page_crc(run: bytes, sender: bytes, capacity: int, hello: bytes) -> int:
