@@ -1,4 +1,4 @@
-"""`summary.json`: a summary and its verdict as one canonical text, and back.
+"""`summary.json`: a summary and its verdict as one canonical text.
 
 A pure function of both, so the same journal and profile give the same bytes, whoever computes them and when: keys
 sorted, no time of writing, no path. The fields are described in docs/summary.md.
@@ -7,21 +7,22 @@ sorted, no time of writing, no path. The fields are described in docs/summary.md
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from typing import Any
 
-from pvload.stats.summary import SCHEMA, Missing, Summary
+from pvload.stats.summary import Summary
+from pvload.stats.summary_json import SIGNIFICANT, to_dict
 from pvload.verdict.judgement import Judged, Verdict
 
 
 def document(summary: Summary, verdict: Verdict) -> dict[str, Any]:
     """The values of summary.json, ready for JSON."""
-    values = asdict(summary)
-    return {"schema": SCHEMA, "verdict": _verdict(verdict), **_with_totals(values)}
+    return {**to_dict(summary), "verdict": _verdict(verdict)}
 
 
 def document_text(summary: Summary, verdict: Verdict) -> str:
-    """The text of summary.json; ValueError if a figure is infinite or no number, which a summary must never hold."""
+    """The text of summary.json."""
     values = document(summary, verdict)
     return json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -36,19 +37,12 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 
 
 def _criterion(one: Judged) -> dict[str, Any]:
-    return {**asdict(one), "result": one.result.value}
+    values = {name: _rounded(value) for name, value in asdict(one).items()}
+    return {**values, "result": one.result.value}
 
 
-_MISSING_FIELDS = frozenset(Missing.__dataclass_fields__)
-
-
-def _with_totals(value: Any) -> Any:
-    """The same tree with the sums that readers of `missing` would otherwise each add up for themselves."""
-    if isinstance(value, dict):
-        if value.keys() == _MISSING_FIELDS:
-            missing = Missing(**value)
-            return {**value, "total": missing.total, "unexplained": missing.unexplained}
-        return {key: _with_totals(below) for key, below in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_totals(below) for below in value]
-    return value
+def _rounded(value: object) -> object:
+    """Floats to as many digits as the summary's own; what is no number is not known."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.{SIGNIFICANT}g}") if math.isfinite(value) else None

@@ -1,0 +1,76 @@
+"""A report from nothing but a run directory: journal and canonical profile in, summary and verdict out.
+
+The live run's collector folds the same records through the same fold, so what is computed here is the same to the byte,
+however often and wherever it is done. A run that was killed has a journal up to its last commit, and that is enough.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pvload.errors import FormatError, RunDirectoryError
+from pvload.profiles.load import from_canonical
+from pvload.profiles.schema import Profile
+from pvload.report.write import manifest_of, write
+from pvload.stats.config import fold_config
+from pvload.stats.fold import RunFold
+from pvload.stats.summary import Summary
+from pvload.verdict.judge import judge_run
+from pvload.verdict.judgement import Verdict
+from pvload.wire.event import decode
+from pvload.wire.journal import JournalReader
+from pvload.wire.run_directory import JOURNAL, PROFILE
+
+
+def recompute(run_dir: Path) -> tuple[Summary, Verdict]:
+    """Computes summary and verdict anew and rewrites summary.json and report.txt.
+
+    Raises RunDirectoryError where journal or profile are missing or unreadable, or the folder cannot be written.
+    """
+    summary, verdict = computed(run_dir)
+    try:
+        write(run_dir, summary, verdict)
+    except OSError as exc:
+        raise RunDirectoryError(f"{run_dir} cannot be written: {exc.strerror}", hint="copy it to where it can") from exc
+    return summary, verdict
+
+
+def computed(run_dir: Path) -> tuple[Summary, Verdict]:
+    """`recompute` without writing anything."""
+    profile = profile_of(run_dir)
+    try:
+        with JournalReader.open(run_dir / JOURNAL) as journal:
+            manifest = manifest_of(run_dir)
+            run_id = journal.run_hex if manifest is None else manifest.run
+            if run_id != journal.run_hex:
+                raise RunDirectoryError(f"{run_dir}: the journal is of run {journal.run_hex}, the manifest of {run_id}")
+            fold = RunFold(fold_config(profile, run_id))
+            refold(journal, fold)
+    except FormatError as exc:
+        raise RunDirectoryError(f"{run_dir} cannot be reported on: {exc}") from exc
+    summary = fold.summary()
+    return summary, judge_run(summary, profile)
+
+
+def refold(journal: JournalReader, fold: RunFold) -> None:
+    """Everything the journal holds into a new fold, sender by sender."""
+    for row in journal.senders():
+        fold.hello(row.sender, row.hello)
+        for first, count, records, reason in journal.batches(row.sender):
+            if records is None:
+                fold.missing(row.sender, first, count, reason)
+            else:
+                fold.add(row.sender, decode(records))
+        if row.total is not None:
+            fold.finished(row.sender, row.total)
+    if journal.rejected:
+        fold.rejected(journal.rejected)
+
+
+def profile_of(run_dir: Path) -> Profile:
+    """The run's canonical profile; RunDirectoryError if it is not there."""
+    path = run_dir / PROFILE
+    try:
+        return from_canonical(path.read_bytes())
+    except OSError as exc:
+        raise RunDirectoryError(f"{run_dir} is no run directory: {PROFILE} cannot be read ({exc.strerror})") from exc
