@@ -36,28 +36,37 @@ def split(message: bytes, field: int) -> Parts:
     kept: list[bytes] = []
     kept_from = position = offset = size = 0
     end = len(message)
+    cut_tag = field << 3 | _BYTES
     while position < end:
         tag_at = position
-        byte = message[position]
-        if byte < 0x80:
-            number, kind, position = byte >> 3, byte & 7, position + 1
-        else:
-            number, kind, position = _tag(message, position)
-        if kind == _BYTES:
+        tag = message[position]
+        position += 1
+        if tag >= 0x80:
+            tag, position = _tag(message, tag_at)
+        kind = tag & 7
+        if kind == _BYTES and tag > _BYTES:
             length, position = _length(message, position)
-            if number == field:
+            if tag == cut_tag:
                 kept.append(message[kept_from:tag_at])
                 offset, size = position, length
                 kept_from = position + length
+                if not _may_come_again(message, kept_from, field):
+                    break
             position += length
-        elif kind == _VARINT and number > 0:
-            position = _after_varint(message, position)
         else:
-            position = _after(message, position, number=number, kind=kind, depth=0)
+            position = _after(message, position, number=tag >> 3, kind=kind, depth=0)
     if not kept:
         return Parts(message, 0, 0)
     kept.append(message[kept_from:])
     return Parts(b"".join(kept), offset, size)
+
+
+def _may_come_again(message: bytes, position: int, field: int) -> bool:
+    """False if no tag of the field can begin at or after position: then only the parser need look at the rest."""
+    shortest = field << 3 | _BYTES
+    if shortest >= 0x80:
+        return True
+    return message.find(shortest, position) >= 0 or message.find(shortest | 0x80, position) >= 0
 
 
 def _varint(message: bytes, position: int, *, limit: int, what: str) -> tuple[int, int]:
@@ -71,23 +80,28 @@ def _varint(message: bytes, position: int, *, limit: int, what: str) -> tuple[in
     raise FormatError(f"message of {len(message)} bytes: {what} at byte {position} does not end")
 
 
-def _tag(message: bytes, position: int) -> tuple[int, int, int]:
-    """Field number, wire type and the position after the tag."""
+def _tag(message: bytes, position: int) -> tuple[int, int]:
+    """A tag (field number times 8 plus wire type) and the position after it."""
     tag, after = _varint(message, position, limit=_MAX_TAG_BYTES, what="tag")
     if tag >= 2**32:
         raise FormatError(f"message of {len(message)} bytes: tag at byte {position} exceeds 32 bits")
-    return tag >> 3, tag & 7, after
+    return tag, after
 
 
 def _length(message: bytes, position: int) -> tuple[int, int]:
     """A field's length, checked to lie inside the message, and where the field begins."""
-    length, after = _varint(message, position, limit=_MAX_TAG_BYTES, what="length")
+    after = position + 1
+    if after > len(message) or (length := message[position]) >= 0x80:
+        length, after = _varint(message, position, limit=_MAX_TAG_BYTES, what="length")
     if length > _MAX_LENGTH or after + length > len(message):
         raise FormatError(f"message of {len(message)} bytes: field of {length} bytes at byte {after} reaches beyond it")
     return length, after
 
 
 def _after_varint(message: bytes, position: int) -> int:
+    for at in range(position, min(position + _MAX_VARINT_BYTES, len(message))):
+        if message[at] < 0x80:
+            return at + 1
     return _varint(message, position, limit=_MAX_VARINT_BYTES, what="number")[1]
 
 
@@ -112,8 +126,8 @@ def _after_group(message: bytes, position: int, *, group: int, depth: int) -> in
     if depth > _MAX_DEPTH:
         raise FormatError(f"message of {len(message)} bytes: groups nested deeper than {_MAX_DEPTH}")
     while position < len(message):
-        number, kind, position = _tag(message, position)
-        if kind == _END_GROUP and number == group:
+        tag, position = _tag(message, position)
+        if tag == group << 3 | _END_GROUP:
             return position
-        position = _after(message, position, number=number, kind=kind, depth=depth)
+        position = _after(message, position, number=tag >> 3, kind=tag & 7, depth=depth)
     raise FormatError(f"message of {len(message)} bytes: group {group} does not end")
