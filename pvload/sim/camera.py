@@ -25,7 +25,7 @@ from pvload.clock import NS_PER_MS, NS_PER_S, Clock
 from pvload.profiles.schema import Fault
 from pvload.sim.daemonlog import ACQUISITION, SERVICE, Log
 from pvload.sim.faults import FaultTable
-from pvload.sim.images import ImageBook, View
+from pvload.sim.images import LARGEST_IMAGE_BYTES, ImageBook, View, check_size
 from pvload.sim.ledger import Ledger
 from pvload.sim.parameters import ParameterSet
 
@@ -118,6 +118,11 @@ class Sensor:
     """frame_number of the first frame: pvcam without SDK counts from 0, the mock camera from 1."""
 
 
+def fits(settings: Settings) -> bool:
+    """Whether an image of these settings is small enough to be made."""
+    return settings.pixels * 2 <= LARGEST_IMAGE_BYTES
+
+
 def sleep_ns(pace: Pace, settings: Settings) -> int:
     """From one frame to the next, where nothing is late."""
     if pace == "free":
@@ -196,7 +201,7 @@ class Camera:
         handle = self._handles
         self._handles += 1
         self.observers[handle] = observer
-        self._prepare(observer.block)
+        self._prepare(self.settings if self.streaming else self._settings(), observer.block)
         return handle
 
     def unregister(self, handle: int) -> None:
@@ -204,8 +209,9 @@ class Camera:
         self.observers.pop(handle, None)
 
     def start(self, by: str) -> bool:
-        """StartStream: False if the streaming flag was set already."""
+        """StartStream: False if the streaming flag was set already; ConfigError if an image would be too large."""
         settings = self._settings()
+        check_size(settings.width, settings.height)
         self._log_start(settings)
         outcome = "already" if self.streaming else "started"
         self._world.ledger.note(
@@ -226,7 +232,7 @@ class Camera:
             self._restart_numbers()
         self._stopped = asyncio.Event()
         for block in {1, *(observer.block for observer in self.observers.values())}:
-            self._prepare(block)
+            self._prepare(settings, block)
         self._spawn(self._produce(settings, self._stopped))
         return True
 
@@ -260,8 +266,8 @@ class Camera:
         across, down = self.parameters["acquisition.binning"]
         return Settings(
             self.exposure_ms,
-            roi["width"] // max(across, 1),
-            roi["height"] // max(down, 1),
+            max(roi["width"] // max(across, 1), 1),
+            max(roi["height"] // max(down, 1), 1),
             roi["x"],
             roi["y"],
             (across, down),
@@ -271,8 +277,9 @@ class Camera:
         self._count = 0
         self._numbering += 1
 
-    def _prepare(self, block: int) -> None:
-        self._spawn(self._prepare_in_thread(self.view(self.settings, block=block)))
+    def _prepare(self, settings: Settings, block: int) -> None:
+        if fits(settings):
+            self._spawn(self._prepare_in_thread(self.view(settings, block=block)))
 
     async def _prepare_in_thread(self, view: View) -> None:
         await asyncio.to_thread(self._world.images.prepare, view)

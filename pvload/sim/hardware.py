@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import grpc
 
 from pvload._pb import daq_pb2
+from pvload.errors import ConfigError
 from pvload.sim.camera import Camera, World
 from pvload.sim.changes import Changes
 from pvload.sim.daemonlog import SERVICE
@@ -93,8 +94,11 @@ class HardwareService:
     async def StartStream(self, request: daq_pb2.StartStreamRequest, context: Context) -> daq_pb2.StartStreamResponse:
         """Starts the camera for everybody; frame_count is ignored."""
         camera = self._frame_producer(request.device_id)
-        if camera.start(context.peer()):
-            return daq_pb2.StartStreamResponse(success=True)
+        try:
+            if camera.start(context.peer()):
+                return daq_pb2.StartStreamResponse(success=True)
+        except ConfigError as exc:
+            raise RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, exc.message) from exc
         self._world.log.line(
             "INFO",
             SERVICE,

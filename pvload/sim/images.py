@@ -25,7 +25,8 @@ RING_BYTES: Final = 256 * 1024 * 1024
 """A ring of poorly compressible images holds fewer than 64 where they would exceed this."""
 BOOK_RINGS: Final = 16
 """Sizes kept; the longest unused ring goes first."""
-LARGEST_IMAGE_BYTES: Final = 256 * 1024 * 1024
+LARGEST_IMAGE_BYTES: Final = 100_000_000
+"""The daemon's own limit of a raw frame."""
 RAMP_ACCELERATION: Final = 3
 """Makes the compressor about as thorough as the daemon's: 131 KB for a full sensor, 1.9 KB for 256x128."""
 NOISE_BITS: Final = 8
@@ -71,8 +72,11 @@ def downsampled(image: Pixels, block: int) -> Pixels:
     height, width = image.shape[0] // block, image.shape[1] // block
     if block == 1 or not height or not width:
         return image
-    cut = image[: height * block, : width * block].reshape(height, block, width, block)
-    return np.asarray(cut.sum(axis=(1, 3), dtype=np.uint64) // (block * block)).astype("<u2")
+    total = np.zeros((height, width), np.uint32)
+    for down in range(block):
+        for across in range(block):
+            total += image[down : height * block : block, across : width * block : block]
+    return (total // (block * block)).astype("<u2")
 
 
 def packed(image: Pixels) -> bytes:
@@ -107,6 +111,8 @@ class ImageBook:
     def __init__(self) -> None:
         self._rings: dict[View, dict[int, Packed]] = {}
         self._lengths: dict[View, int] = {}
+        self._preparing: set[View] = set()
+        self._closed = False
         self._lock = threading.Lock()
 
     def image(self, view: View, number: int) -> Packed:
@@ -117,11 +123,21 @@ class ImageBook:
         return self._made(view, number) if found is None else found
 
     def prepare(self, view: View) -> None:
-        """Fills the ring of `view`."""
+        """Fills the ring of `view`, unless another thread is at it; ends early when the book is closed."""
+        with self._lock:
+            if view in self._preparing:
+                return
+            self._preparing.add(view)
         number = 0
-        while number < self._lengths.get(view, RING):
+        while number < self._lengths.get(view, RING) and not self._closed:
             self.image(view, number)
             number += 1
+        with self._lock:
+            self._preparing.discard(view)
+
+    def close(self) -> None:
+        """Ends every `prepare` after its current image."""
+        self._closed = True
 
     def _made(self, view: View, number: int) -> Packed:
         length = self._lengths.get(view, RING)
@@ -142,4 +158,4 @@ class ImageBook:
 def check_size(width: int, height: int) -> None:
     """ConfigError for an image that this process should not try to hold."""
     if width * height * 2 > LARGEST_IMAGE_BYTES:
-        raise ConfigError(f"an image of {width}x{height} exceeds {LARGEST_IMAGE_BYTES // 1024**2} MiB")
+        raise ConfigError(f"Frame of {width}x{height} pixels exceeds {LARGEST_IMAGE_BYTES} bytes")

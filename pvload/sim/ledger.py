@@ -17,8 +17,9 @@ of the frame, and never goes back; `numbering` grows by one each time frame_numb
                | again true: a duplicate
  dropped       | device, made, stage, call (-1: all), cause (fault, queue, rate, overrun)
                | stage: before_numbering, observer, output, decimated, compression, transport
- fault         | kind, device, call, made, what the fault table said
- call_ended    | call, code, frames_sent, frames_dropped, by (client, fault, shutdown)
+ fault         | kind, device, call (-1: the camera's), made
+ call_ended    | call, code, frames_sent, frames_dropped, by (client, fault)
+ slot_released | call: its forwarder ended, and with it the client's slot came back
  parameter     | device, name, value, ok, by (SetParameter, SetExposure)
 
 Lines are written by a thread of their own, at most FLUSH_S after the thing was done: a killed simulator loses no more

@@ -28,7 +28,7 @@ OUTPUT_SLOTS: Final = 8
 SKIP_AT_USED: Final = 6
 FPS_WINDOW_NS: Final = NS_PER_S
 EARLY_FRAMES: Final = 10
-"""Frames of a call with three log lines each."""
+"""Frames of a call that are logged one by one."""
 RATIO_EVERY: Final = 30
 BLOCKS: Final = {0: 1, 1: 2, 2: 4}
 """Downsampling by quality."""
@@ -200,6 +200,15 @@ class Pipeline:
             packet = self._packet(frame, faults)
             self._log_frame(packet)
             await self.output.put(packet)
+            if self._early < EARLY_FRAMES:
+                self._early += 1
+                self._world.log.line(
+                    "INFO",
+                    SERVICE,
+                    "Successfully sent frame to gRPC client (early frame debug)",
+                    device_id=frame.device,
+                    frame=packet.frames_sent,
+                )
 
     def _passes(self, frame: Frame, faults: tuple[Fault, ...]) -> bool:
         """Rate limit, then the output queue; what does not pass is counted in frames_dropped."""
@@ -308,7 +317,6 @@ class Pipeline:
     def _log_frame(self, packet: Packet) -> None:
         log, frame, sent = self._world.log, packet.frame, packet.frames_sent
         if self._early < EARLY_FRAMES:
-            self._early += 1
             log.line(
                 "INFO",
                 SERVICE,

@@ -10,6 +10,7 @@ ahead in worker threads. The price is a timer of one millisecond's resolution; s
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -131,7 +132,7 @@ class Simulator:
         port = await self._listen(server, relay)
         self.address = f"{self.config.host}:{port}"
         _log_ready(self._log, found, self.address)
-        self._ledger.note("listening", address=self.address)
+        self._ledger.note("listening", address=self.address, pid=os.getpid())
         self._end = lambda: loop.call_soon_threadsafe(ended.set)
         self._listening.set()
         await ended.wait()
@@ -141,6 +142,7 @@ class Simulator:
             await relay.close()
         await server.stop(None)
         await streams.close()
+        world.images.close()
         for device in found.values():
             if device.camera is not None:
                 await device.camera.close()

@@ -7,7 +7,8 @@ The counters cannot tell everything apart, and the truth says what they show:
   - with max_fps, all that frames_dropped counts is decimation, since a skip for a full queue looks the same;
   - a failed compression raises both counters and is "undecided"; together with a frame lost unseen in the same interval
     the pair looks like one dropped and one lost in transport;
-  - an interval across which frame_number started over says nothing: what was lost in it stands in `across_restart`;
+  - across a restart frame_number says nothing, while the two counters go on: what was lost unseen there shows nowhere
+    (`across_restart`), and a failed compression looks like one dropped and one lost in transport;
   - what was lost before a call's first frame or after its last shows nowhere.
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -42,7 +43,7 @@ class Missing:
     before_numbering: int = 0
     """Never numbered; only the timestamps of a steady camera show it."""
     across_restart: int = 0
-    """Lost in an interval across which the numbers started over: no class, no loss."""
+    """Lost unseen, or never numbered, in an interval across which the numbers started over: shows nowhere."""
 
     @property
     def numbered(self) -> int:
@@ -96,8 +97,11 @@ class _Call:
     ended: dict[str, Any] | None = None
 
 
-def call_truths(entries: Iterable[dict[str, Any]]) -> list[CallTruth]:
-    """The truth of every admitted call, by call number; from `read_ledger`."""
+def call_truths(entries: Iterable[dict[str, Any]], received: Mapping[int, int] | None = None) -> list[CallTruth]:
+    """The truth of every admitted call, in the order of call numbers; from `read_ledger`.
+
+    `received` cuts a call (by its number) after so many messages: what was still on the way when its client left.
+    """
     calls: dict[int, _Call] = {}
     lost_early: defaultdict[str, list[int]] = defaultdict(list)
     for entry in entries:
@@ -105,7 +109,8 @@ def call_truths(entries: Iterable[dict[str, Any]]) -> list[CallTruth]:
         if kind == "call_opened":
             calls[entry["call"]] = _Call(entry)
         elif kind == "sent" and entry["ok"]:
-            calls[entry["call"]].sent.append(entry)
+            if received is None or len(calls[entry["call"]].sent) < received.get(entry["call"], 0):
+                calls[entry["call"]].sent.append(entry)
         elif kind == "dropped" and entry["stage"] == "before_numbering":
             lost_early[entry["device"]].append(entry["made"])
         elif kind == "dropped":
@@ -164,9 +169,11 @@ def _missing(once: list[dict[str, Any]], lost: list[tuple[int, str]], opened: di
     for place, stages in intervals.items():
         early = stages.pop("before_numbering", 0)
         if place in restarts:
-            total["across_restart"] += early + sum(stages.values())
-            continue
-        total["before_numbering"] += early
+            total["across_restart"] += early + stages.pop("observer", 0)
+            # Without a step of frame_number each failed compression shows as a pair, as beside a frame lost unseen.
+            stages["observer"] = stages["compression"]
+        else:
+            total["before_numbering"] += early
         total.update(_shown(stages, decimating=bool(opened["max_fps"])))
     return Missing(**total)
 

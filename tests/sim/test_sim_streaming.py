@@ -230,6 +230,14 @@ def test_other_clients_feel_nothing_of_one_that_leaves(sim: Simulated) -> None:
     assert [frame.frame_number for frame in stays.take(10)] == list(range(3, 13))
 
 
+def test_an_image_too_large_to_make_is_refused_at_the_start(sim: Simulated) -> None:
+    sim.set("acquisition.roi", '{"x":0,"y":0,"width":60000,"height":60000}')
+    sim.open().opened()
+    with pytest.raises(grpc.RpcError) as refused:
+        sim.start()
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 def test_the_streaming_flag_is_a_trap_on_an_idle_camera(sim: Simulated) -> None:
     """Setting acquisition.streaming starts nothing, and StartStream then believes it."""
     sim.camera(exposure_ms=10)

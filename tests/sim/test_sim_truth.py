@@ -88,10 +88,20 @@ def test_a_loss_written_out_of_order_still_falls_between_its_neighbours() -> Non
     assert truth.missing.backpressure == 1
 
 
-def test_a_loss_across_a_restart_has_no_class() -> None:
-    truth = truth_of(sent(1), lost(2, "output"), sent(3, numbering=2), sent(4, numbering=2))
-    assert truth.missing.numbered == 0
-    assert truth.missing.across_restart == 1
+@pytest.mark.parametrize(
+    ("stage", "shown"),
+    [
+        ("observer", (0, 0, 0, 1)),
+        ("before_numbering", (0, 0, 0, 1)),
+        ("output", (1, 0, 0, 0)),
+        ("transport", (0, 1, 0, 0)),
+        ("compression", (1, 1, 0, 0)),
+    ],
+)
+def test_across_a_restart_only_the_two_counters_tell(stage: str, shown: tuple[int, ...]) -> None:
+    truth = truth_of(sent(1), lost(2, stage), sent(3, numbering=2), sent(4, numbering=2))
+    missing = truth.missing
+    assert (missing.backpressure, missing.transport, missing.undecided, missing.across_restart) == shown
     assert truth.restarts == 1
 
 
