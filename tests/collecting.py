@@ -50,6 +50,7 @@ class Collecting:
             journal=self.journal,
             fold=self.fold,
             clock=SystemClock(),
+            figures=self.fold.live,
             verdict_so_far=lambda: "PASS",
             run=self._run,
         )

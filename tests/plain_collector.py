@@ -56,6 +56,7 @@ def main() -> None:
         service.Intake = ForgetfulIntake  # type: ignore[misc] - the mutation under test
     work = service.Work(
         fold=fold,
+        figures=fold.live,
         verdict_so_far=lambda: "",
         conclude=lambda trouble: service.Outcome(verdict=trouble or "PASS", exit_code=0, report=str(fold.records)),
     )

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from pvload.clock import SystemClock
+from pvload.collect.glance import Glance
 from pvload.collect.service import Outcome, Work, end_with_parent, serve
 from pvload.errors import PvloadError
 from pvload.profiles.load import from_canonical
@@ -16,6 +17,7 @@ from pvload.report.write import write
 from pvload.stats.config import fold_config
 from pvload.stats.fold import RunFold
 from pvload.verdict.judge import judge_run
+from pvload.wire.live import LiveFigures
 from pvload.wire.run_directory import PROFILE, REPORT, read_manifest
 
 _log = logging.getLogger("pvload.collect")
@@ -48,6 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
 def judged_work(run_dir: Path, profile: Profile, run_hex: str) -> Work:
     """Fold, judge and report of one run directory."""
     fold = RunFold(fold_config(profile, run_hex))
+    glance = Glance()
+
+    def figures() -> LiveFigures:
+        return glance.figures(fold.live())
 
     def verdict_so_far() -> str:
         return str(judge_run(fold.summary(), profile).result)
@@ -60,7 +66,7 @@ def judged_work(run_dir: Path, profile: Profile, run_hex: str) -> Work:
             _log.error("the report lacks what came after the journal failed: %s", trouble)
         return Outcome(verdict=str(verdict.result), exit_code=verdict.exit_code, report=str(run_dir / REPORT))
 
-    return Work(fold=fold, verdict_so_far=verdict_so_far, conclude=conclude)
+    return Work(fold=fold, figures=figures, verdict_so_far=verdict_so_far, conclude=conclude)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

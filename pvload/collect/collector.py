@@ -74,10 +74,6 @@ class Fold(Protocol):
         """`count` more messages were refused."""
         ...
 
-    def live(self) -> LiveFigures:
-        """What is known so far, cheaply."""
-        ...
-
 
 def feed(fold: Fold, row: Row) -> None:
     """One journal row into the fold."""
@@ -117,6 +113,7 @@ class Collector:
         journal: JournalWriter,
         fold: Fold,
         clock: Clock,
+        figures: Callable[[], LiveFigures],
         verdict_so_far: Callable[[], str],
         run: bytes,
     ) -> None:
@@ -128,6 +125,7 @@ class Collector:
         self._journal = journal
         self._fold = fold
         self._clock = clock
+        self._figures = figures
         self._verdict_so_far = verdict_so_far
         self._verdict = ""
         self._judge_at_ns = clock.monotonic_ns() + _JUDGE_EVERY_NS
@@ -273,7 +271,7 @@ class Collector:
             run=self._run.hex(),
             state=state,
             wall_ns=self._clock.wall_ns(),
-            figures=self._fold.live(),
+            figures=self._figures(),
             accounting=LiveAccounting(
                 delivered=sum(row.known for row in senders) - self._intake.missing,
                 missing=self._intake.missing,

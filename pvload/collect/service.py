@@ -24,6 +24,7 @@ from pvload.collect.collector import Collector, Fold, about_collector, refill
 from pvload.collect.intake import Intake
 from pvload.errors import PvloadError
 from pvload.wire.journal import FILE_NAME, JournalReader, JournalWriter
+from pvload.wire.live import LiveFigures
 
 _LOCK: Final = "collector.lock"
 _PR_SET_PDEATHSIG: Final = 1
@@ -43,6 +44,8 @@ class Work:
     """What is done with the records: the seam between the collector and the statistics."""
 
     fold: Fold
+    figures: Callable[[], LiveFigures]
+    """What the fold knows at any moment; called once a second."""
     verdict_so_far: Callable[[], str]
     conclude: Callable[[str], Outcome]
     """Writes summary and report; its argument says why nothing was journaled any more, empty if all was."""
@@ -64,6 +67,7 @@ def serve(run_dir: Path, *, run: bytes, address: str, port: int, work: Work, clo
             journal=journal,
             fold=work.fold,
             clock=clock,
+            figures=work.figures,
             verdict_so_far=work.verdict_so_far,
             run=run,
         )

@@ -9,8 +9,10 @@ import numpy as np
 
 from pvload.stats.config import FoldConfig
 from pvload.stats.histogram import Histogram
+from pvload.stats.live_populations import live_populations
 from pvload.stats.sender import LIVE_SPAN_NS, SenderFold
 from pvload.wire.event import Kind
+from pvload.wire.live import LivePopulation
 
 NS_PER_S: Final = 1_000_000_000
 
@@ -46,6 +48,7 @@ class LiveFigures:
     driver_errors: int
     delivered: int
     missing_records: int
+    populations: tuple[LivePopulation, ...] = ()
 
 
 def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
@@ -54,13 +57,13 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
     offset_known = True
     longest = stalled = stalls = frames_bytes = missing = restarts = errors = ends = admission = timeouts = 0
     recent, at_ns = [], None
-    for sender in senders:
+    last_arrivals = [_last_arrivals(sender) for sender in senders]
+    for sender, last in zip(senders, last_arrivals, strict=True):
         offset = sender.account.clock.axis_offset_ns
         newest = sender.hold.newest_ns
         if newest is not None:
             at_ns = max(newest + offset, at_ns if at_ns is not None else newest + offset)
         recent.append(sender.arrivals + offset)
-        last = _last_arrivals(sender)
         tallies = [subscriber.tally for subscriber in sender.subscribers.values()]
         for ref, call in sender.calls.items():
             counts = call.steps.counts
@@ -111,6 +114,7 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
         driver_errors=sum(sender.account.log.driver_errors for sender in senders),
         delivered=sum(sender.delivered for sender in senders),
         missing_records=sum(sender.missing for sender in senders),
+        populations=live_populations(senders, config, last_arrivals),
     )
 
 
