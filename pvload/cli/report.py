@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -35,6 +35,6 @@ def report(
         refill(work.fold, journal)
     outcome = work.conclude("")
     with Path(outcome.report).open() as text:
-        print("".join(text if whole else islice(text, _HEAD_LINES)).rstrip())
+        print("".join(text if whole else takewhile(str.strip, islice(text, _HEAD_LINES))).rstrip())
     print(f"\nreport     {outcome.report}")
     raise typer.Exit(outcome.exit_code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -42,6 +42,7 @@ def run(
         workers=workers,
         force=force,
         runs=runs,
+        said=("pvload", *sys.argv[1:]),
     )
     length_s = 0.0 if frames else plan.profile.run.duration
     outcome = Supervisor(wish, display_on(sys.stderr), planned_s=length_s).run()
@@ -57,7 +58,7 @@ def _show(outcome: Outcome) -> None:
         return
     try:
         with outcome.report.open() as text:
-            print("".join(islice(text, _HEAD_LINES)).rstrip())
+            print("".join(takewhile(str.strip, islice(text, _HEAD_LINES))).rstrip())
     except OSError as exc:
         print(f"pvload: the report cannot be read: {exc}", file=sys.stderr)
     print(f"\nreport     {outcome.report}")

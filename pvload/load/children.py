@@ -88,7 +88,7 @@ class LineChild:
 
     def expect(self, what: str, *, timeout_s: float) -> dict[str, Any]:
         """The next object whose `is` equals `what`; ChildError if it ends or does not say so in time."""
-        fields: dict[str, Any] | None
+        fields: dict[str, Any] | None = None
         try:
             with gevent.Timeout(timeout_s, Empty):
                 while (fields := self._lines.get()) is not None:
@@ -97,7 +97,7 @@ class LineChild:
         except Empty:
             raise ChildError(f"{self.name} did not say {what!r} within {timeout_s:g} s", hint=self._hint()) from None
         if fields is not None:
-            return fields
+            return dict(fields)
         raise ChildError(f"{self.name} ended before it said {what!r} ({self._ending()})", hint=self._hint())
 
     def end(self, *, timeout_s: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from pvload.load.run_folder import RunFolder, pvload_version
 from pvload.load.seats import Seats
 from pvload.load.voice import Voice
 from pvload.plan.check import Plan, check
+from pvload.plan.expected import expected_rate
 from pvload.profiles.load import LoadedProfile, canonical_json
 from pvload.profiles.schema import Profile
 
@@ -43,6 +45,8 @@ START_TIMEOUT_S: Final = 90.0
 CLOSED_TIMEOUT_S: Final = 8.0
 STOPPED_TIMEOUT_S: Final = 45.0
 FINISHED_TIMEOUT_S: Final = 18.0
+FRAMES_PATIENCE_NS: Final = 30 * NS_PER_S
+"""A run by frames may last twice as long as they should take, and this."""
 BEAT_S: Final = 0.05
 WORST: Final = {1: 4, 4: 3, 3: 2, 2: 1, 0: 0}
 """Exit code -> how bad it is: the worst of several runs in one process is the process's."""
@@ -168,6 +172,9 @@ class Director:
         self._take_run_time()
         loaded = self._source.load(duration_s=self._run_time_s)
         more = form_overrides(self._options, loaded.profile)
+        frames, rate_hz = int(self._options.get("pvload_frames") or 0), expected_rate(loaded.profile.camera)
+        if frames and rate_hz:
+            more.append(f"run.duration={frames / rate_hz:g}s")
         if more:
             loaded = self._source.load(duration_s=self._run_time_s, more=more)
         hosts = {one.boot or node for node, one in self._hellos.items()}
@@ -218,12 +225,10 @@ class Director:
         return nodes
 
     def _made(self, loaded: LoadedProfile, plan: Plan) -> DirectorRun:
-        given = str(self._options.get("pvload_run_dir") or "")
         folder = RunFolder.make(
-            Path(given) if given and not self.runs else None,
-            root=Path(str(self._options.get("pvload_runs") or "runs")),
+            Path(str(self._options.get("pvload_runs") or "runs")),
             loaded=loaded,
-            command=sys.argv,
+            command=shlex.split(str(self._options.get("pvload_command") or "")) or sys.argv,
             clock=self.clock,
         )
         self.runs += 1
@@ -330,6 +335,9 @@ class Director:
                 self._end_by_plan(run, "duration", end_ns)
             elif run.failure is not None:
                 self._end_by_plan(run, "failed", None)
+            elif self._too_long(run, now_ns):
+                self.voice.remark(f"ended without the {run.frames} frames that were asked for: they do not come")
+                self._end_by_plan(run, "interrupted", None)
             elif run.started_ns is None and now_ns - run.began_ns > START_TIMEOUT_S * NS_PER_S:
                 run.failure = ChildError(f"nobody started the camera within {START_TIMEOUT_S:g} s")
             gevent.sleep(BEAT_S)
@@ -343,6 +351,11 @@ class Director:
             return max(run.done.values())
         end_ns = run.started_ns + run.planned_ns
         return end_ns if now_ns >= end_ns and not run.frames else None
+
+    def _too_long(self, run: DirectorRun, now_ns: int) -> bool:
+        """A run that is to end by its frames, and whose frames do not come."""
+        patience_ns = 2 * run.planned_ns + FRAMES_PATIENCE_NS
+        return bool(run.frames) and run.started_ns is not None and now_ns - run.started_ns > patience_ns
 
     def _end_by_plan(self, run: DirectorRun, reason: str, at_ns: int | None) -> None:
         if run.failure is not None:
@@ -367,7 +380,6 @@ class Director:
         try:
             if run.collecting:
                 parameters = self._end_stations(run, reason, end_ns)
-                run.processes.end_monitor()
                 expect = [one.worker for one in run.stations.values() if not one.failed] + ["monitor"]
                 run.result = run.processes.end_collector(at_ns=end_ns, reason=reason, expect=expect)
             run.processes.end_sim()
@@ -395,6 +407,7 @@ class Director:
         self._say_all(nodes, word)
         self._await(run, messages.Closed, nodes, CLOSED_TIMEOUT_S)
         stopped = self._stop_camera(run, nodes)
+        run.processes.end_monitor()
         self._say_all(nodes, messages.Finish(run=run.id))
         self._await(run, messages.Finished, nodes, FINISHED_TIMEOUT_S)
         return stopped.parameters if stopped is not None else {}

@@ -72,7 +72,7 @@ def add_options(parser: Any) -> None:
     actions = _add_source(group)
     actions += [
         group.add_argument("--pvload-runs", default="runs", metavar="<folder>", help="Where run directories are made."),
-        group.add_argument("--pvload-run-dir", default="", help=argparse.SUPPRESS),
+        group.add_argument("--pvload-command", default="", help=argparse.SUPPRESS),
         group.add_argument("--pvload-frames", type=int, default=0, metavar="<n>", help="End after n frames a stream."),
         group.add_argument("--pvload-force", action="store_true", help="Run more subscribers than the target admits."),
         group.add_argument("--pvload-supervised", action="store_true", help=argparse.SUPPRESS),

@@ -41,24 +41,19 @@ class RunFolder:
         self.manifest = manifest
 
     @classmethod
-    def make(
-        cls, path: Path | None, *, root: Path, loaded: LoadedProfile, command: list[str], clock: Clock
-    ) -> RunFolder:
-        """A new directory with manifest and profile: `path`, or one under `root` named by time and profile.
+    def make(cls, root: Path, *, loaded: LoadedProfile, command: list[str], clock: Clock) -> RunFolder:
+        """A new directory under `root`, named by time and profile, with manifest and profile in it.
 
-        RunDirectoryError if it cannot be made, or already holds a run.
+        RunDirectoryError if it cannot be made.
         """
         wall_ns = clock.wall_ns()
         run = loaded.profile.run
         try:
-            folder = _fresh(root, run.name, wall_ns) if path is None else path
-            folder.mkdir(parents=True, exist_ok=True)
-            if (folder / run_directory.MANIFEST).exists():
-                raise RunDirectoryError(f"{folder} already holds a run")
-            (folder / run_directory.LOGS).mkdir(exist_ok=True)
+            folder = _fresh(root, run.name, wall_ns)
+            (folder / run_directory.LOGS).mkdir()
             run_directory.replace_text(folder / run_directory.PROFILE, loaded.canonical_json.decode())
         except OSError as exc:
-            raise RunDirectoryError(f"no run directory can be made in {path or root}: {exc.strerror}") from exc
+            raise RunDirectoryError(f"no run directory can be made in {root}: {exc.strerror}") from exc
         manifest = Manifest(
             run=uuid7_hex(wall_ns, secrets.token_bytes(10)),
             name=run.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ class Wish:
     """Worker processes; 0: users live in Locust's one process."""
     force: bool = False
     runs: Path = Path("runs")
+    said: tuple[str, ...] = ()
+    """The command line that a person can repeat, for the manifest."""
 
 
 def arguments(wish: Wish, *, port: int) -> list[str]:
@@ -40,6 +43,7 @@ def arguments(wish: Wish, *, port: int) -> list[str]:
     line += ["--pvload-force"] if wish.force else []
     line += [f"--pvload-set={override}" for override in wish.overrides]
     line += [f"--pvload-label={label}" for label in wish.labels]
+    line += [f"--pvload-command={shlex.join(wish.said)}"] if wish.said else []
     if wish.workers:
         line += ["--processes", str(wish.workers), "--master-bind-port", str(port), "--master-port", str(port)]
     return line
