@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import logging
 import os
+import resource
 import signal
 import sys
 from typing import Final
@@ -21,6 +22,13 @@ from pvload.engine.outbox import Outbox
 _PR_SET_PDEATHSIG: Final = 1
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long another thread may hold the interpreter while a frame waits for its stamp."""
+
+
+def _allow_many_connections() -> None:
+    """Raises the limit of open files, one for each stream, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _private_stdout() -> int:
@@ -41,6 +49,7 @@ def main() -> int:
     # Covers a parent that dies while a sibling still holds our stdin open.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _allow_many_connections()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     return asyncio.run(_live())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any, Final
@@ -116,6 +117,8 @@ class Calls:
         sent_ns = clock.monotonic_ns()
         try:
             response = await call_type(request.message, timeout=timeout_s, metadata=self._context.endpoint.metadata)
+        except asyncio.CancelledError:
+            return _Outcome(sent_ns, clock.monotonic_ns(), grpc.StatusCode.CANCELLED, "the engine ended")
         except grpc.aio.AioRpcError as exc:
             answered_ns = clock.monotonic_ns()
             if exc.code() is grpc.StatusCode.UNAVAILABLE:

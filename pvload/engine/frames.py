@@ -7,6 +7,7 @@ back the records of the frames behind it on its own call, and nothing else. Arri
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Final
 from pvload.protocols.payload import UNCHECKED, Finding, Sampling, check_pixels, check_size, digest
 from pvload.protocols.seam import Frame, StreamProtocol, frame_record
 from pvload.ship.recorder import Recorder
+
+log = logging.getLogger(__name__)
 
 BACKLOG_FRAMES: Final = 64
 """Frames of all calls that may wait for their inspection; beyond it they are recorded UNCHECKED."""
@@ -74,6 +77,15 @@ class _Waiting:
     frame: Frame
     t_ns: int
     finding: Future[Finding] | None
+
+
+def _result(future: Future[Finding]) -> Finding:
+    """What the inspection found; UNCHECKED if it failed itself, so that no frame is ever held back for good."""
+    failure = future.exception()
+    if failure is None:
+        return future.result()
+    log.error("an inspection failed", exc_info=failure)
+    return UNCHECKED
 
 
 class FrameLine:
@@ -138,7 +150,7 @@ class FrameLine:
             finding = UNCHECKED
             if first.finding is not None:
                 self._inspection.done(first.frame.message_bytes)
-                finding = first.finding.result()
+                finding = _result(first.finding)
             self._record(first.frame, first.t_ns, finding)
         if not self._waiting:
             self._empty.set()

@@ -16,8 +16,8 @@ from pvload.wire.event import EndedBy, EndReason, Kind, NoteClass, UserChange
 
 log = logging.getLogger(__name__)
 
-CLOSE_TIMEOUT_S: Final = 3.0
-"""How long streams and calls may take to end once everything is cancelled."""
+CLOSE_TIMEOUT_S: Final = 1.5
+"""How long streams and calls may take to end in order, and then, once cancelled, to end at all."""
 IDS_KEPT: Final = 65_536
 """Ids remembered, newest last, to refuse one that comes twice."""
 
@@ -65,7 +65,7 @@ class Engine:
                 raise FormatError(f"command {order.NAME!r} has no place here")
 
     async def closed(self) -> None:
-        """Ends every stream and call, and returns when their ends are recorded or CLOSE_TIMEOUT_S is over."""
+        """Ends every stream and call, and returns when their ends are recorded, in twice CLOSE_TIMEOUT_S at most."""
         by = EndedBy.RUN_END if self._end_recorded else EndedBy.ENGINE
         for stream in list(self._streams.values()):
             stream.close(by)

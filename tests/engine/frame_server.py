@@ -2,9 +2,9 @@
 
     python frame_server.py [--token T] [--tls-key FILE --tls-certificate FILE [--client-ca FILE]]
 
-Prints its port; ends at EOF on stdin. Devices: steady (a frame every 20 ms), silent (headers, no frame), brief (three
-frames, then OK), broken (three frames, then INTERNAL), garbage (no FrameData), full (refused for the stream limit),
-still (the same image each time), large (2 MB images), other (frames that name another device).
+Prints its port; ends at EOF on stdin. Devices: steady (a frame every 20 ms), silent (headers, no frame), mute (not even
+headers), brief (three frames, then OK), broken (three frames, then INTERNAL), garbage (no FrameData), full (refused for
+the stream limit), still (the same image each time), large (2 MB images), other (frames that name another device).
 GetDaemonInfo's features: "open=N" streams open now, "peers=N" connections seen by StreamFrames.
 """
 
@@ -43,6 +43,8 @@ class Server:
         self.peers.add(context.peer())
         self.open += 1
         try:
+            if device == "mute":
+                await asyncio.Event().wait()
             await context.send_initial_metadata(())
             if device == "silent":
                 await asyncio.Event().wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -150,14 +151,30 @@ def test_every_stream_has_one_connection_and_closing_frees_both(bench: Any, open
 def test_however_a_stream_ends_it_leaves_nothing_open(bench: Any, open_stream: OpenStream) -> None:
     address = bench.serve()
     engine = bench.start(address)
-    for device in ("silent", "steady", "brief", "broken", "garbage", "full") * 3:
+    for device in ("silent", "mute", "steady", "brief", "broken", "garbage", "full") * 3:
         number = open_stream(engine, device)
-        if device in ("silent", "steady"):
+        if device in ("silent", "mute", "steady"):
             engine.order(command.Close(id=number))
         ended(engine, number)
     assert reached(lambda: features(engine)["open"] == 0 and connections(engine, address) == 1)
     records = bench.records(engine)
-    assert len(rows_of(records, Kind.OPENED)) == len(rows_of(records, Kind.ENDED)) == 18
+    assert len(rows_of(records, Kind.OPENED)) == len(rows_of(records, Kind.ENDED)) == 21
+
+
+def test_a_server_that_accepts_and_says_nothing_holds_up_no_close(bench: Any, open_stream: OpenStream) -> None:
+    """Neither HTTP/2 settings nor headers ever come, for a stream and for a call that is under way at the end."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        engine = bench.start(f"127.0.0.1:{deaf.getsockname()[1]}")
+        number = open_stream(engine, "steady", silence_ms=50.0)
+        engine.answer("timeout", id=number)
+        engine.order(command.Close(id=number))
+        assert ended(engine, number).by == "order"
+        engine.order(command.Call(id=50, method="GetDaemonInfo"))
+        engine.order(command.Finish())
+        answered = engine.answer("answered", id=50)
+        assert (answered.status, answered.details) == ("CANCELLED", "the engine ended")
+        assert engine.answer("finished").records > 0
+        assert engine.process.wait(10) == 0
 
 
 def test_unary_calls_are_answered_and_recorded(bench: Any, texts: Texts) -> None:
