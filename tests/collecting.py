@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,18 @@ from plain_collector import CountingFold
 from pvload.clock import SystemClock
 from pvload.collect.collector import Collector, about_collector
 from pvload.collect.intake import Intake
-from pvload.wire.journal import FILE_NAME, JournalReader, JournalWriter
+from pvload.wire.journal import FILE_NAME, JournalError, JournalReader, JournalWriter, Row
+
+
+class FailingJournal(JournalWriter):
+    """Refuses every commit once `full` says so, as on a disk without room."""
+
+    full: Callable[[], bool] = staticmethod(lambda: False)
+
+    def commit(self, rows: Sequence[Row]) -> None:
+        if rows and self.full():
+            raise JournalError("the journal could not be committed: no room (a test)")
+        super().commit(rows)
 
 
 class Collecting:
@@ -22,6 +34,8 @@ class Collecting:
     def __init__(self, run_dir: Path, run: bytes, *, port: int = 0) -> None:
         self.run_dir = run_dir
         self.endpoint = ""
+        self.full = False
+        """The journal's disk has no room."""
         self._run = run
         self._port = port
         self._listening = threading.Event()
@@ -41,7 +55,8 @@ class Collecting:
         os.close(self._orders)
 
     def _work(self) -> None:
-        self.journal = JournalWriter.open(self.run_dir / FILE_NAME, run=self._run)
+        self.journal = FailingJournal.open(self.run_dir / FILE_NAME, run=self._run)
+        self.journal.full = lambda: self.full
         self.intake = Intake(self._run, self.journal.senders(), about=about_collector())
         self.fold = CountingFold()
         self.collector = Collector(

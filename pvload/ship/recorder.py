@@ -80,6 +80,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._texts: dict[str, int] = {"": 0}
         self._full = False
+        self._closed = False
         self._refused = 0
         self._waiting: deque[bytes] = deque()
         self._sums: dict[int, _Sum] = {}
@@ -122,8 +123,11 @@ class Recorder:
             return self._define(text)
 
     def close(self) -> None:
-        """Appends all that waits, beyond the spool's limit if need be, and closes the spool."""
+        """Appends all that waits, beyond the spool's limit if need be, and closes the spool. May be repeated."""
         with self._lock:
+            if self._closed:
+                return
+            self._closed = True
             self._line_up_sums()
             for record in self._waiting:
                 self.spool.append_beyond_limit(record)

@@ -107,7 +107,7 @@ class JournalWriter:
         self._ids: dict[bytes, int] = {}
 
     @classmethod
-    def open(cls, path: Path, *, run: bytes) -> JournalWriter:
+    def open(cls, path: Path, *, run: bytes) -> Self:
         """Creates or continues the journal. FormatError if it is another run's; JournalError if it cannot be used."""
         try:
             connection = sqlite3.connect(path, isolation_level=None)
