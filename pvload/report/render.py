@@ -56,12 +56,11 @@ def _head(summary: Summary, verdict: Verdict) -> list[str]:
 
 
 def _why(verdict: Verdict) -> list[str]:
-    """One reason in full, or the first two in a line each and how many there are besides; three lines at most."""
+    """The first reason in two lines, then the second one or how many there are besides; three lines at most."""
     if len(verdict.why) <= 1:
         return _lines("why", "".join(verdict.why), most=3)
-    lines = [*_lines("why", verdict.why[0], most=1), *_lines("", verdict.why[1], most=1)]
-    more = len(verdict.why) - 2
-    return lines + (_lines("", f"and {more} more, see Criteria", most=1) if more else [])
+    rest = verdict.why[1] if len(verdict.why) == 2 else f"and {len(verdict.why) - 1} more, see Criteria"
+    return [*_lines("why", verdict.why[0], most=2), *_lines("", rest, most=1)]
 
 
 def _lines(label: str, text: str, *, most: int) -> list[str]:

@@ -28,7 +28,7 @@ def accounting(summary: Summary) -> list[str]:
         lines += paragraph("", f"{seconds(stretch.length_s)} at {seconds(stretch.at_s)}: {stretch.reason}", width=16)
     lines += paragraph("  generator", _headroom(summary), width=16)
     lines += paragraph(
-        "  target clock", _clock(summary) if clock.probes else "never read: frame ages are changes only", width=14
+        "  target clock", _clock(summary) if clock.probes else "never read: frame ages are changes only", width=16
     )
     for stretch in clock.steps[:5]:
         lines += paragraph("", f"clock step at {seconds(stretch.at_s)}: {stretch.reason}", width=16)
@@ -42,7 +42,7 @@ def _headroom(summary: Summary) -> str:
     parts = []
     if generator.longest_lag_ms is not None:
         parts.append(f"lateness p99 {_value(generator.lag_ms.p99)} ms, worst {ms(generator.longest_lag_ms)}")
-    parts.append(f"{generator.late_intervals:,} intervals over 100 ms")
+    parts.append(f"{count(generator.late_intervals, 'interval')} over 100 ms")
     if generator.cpu_share is not None:
         parts.append(f"CPU {percent(generator.cpu_share)} of a core")
     parts.append(f"waited {seconds(generator.run_queue_s)} for a core")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from pvload.stats.summary import Call, Summary
 from pvload.verdict.words import count, ms, percent, seconds
+
+BLIND_SHARE: Final = 0.05
+"""More blind time than this share of the run, and the tool was not fit."""
 
 
 def worst_thing(summary: Summary) -> str:
@@ -52,28 +56,42 @@ def _longest_gap(summary: Summary) -> str:
 
 
 def fitness(summary: Summary) -> str:
-    """Was the tool itself fit to measure this? Begins with `fit` or `NOT FIT`."""
-    generator, account = summary.generator, summary.accounting
-    faults = []
+    """Was the tool itself fit to measure this? Begins with `fit`, `fit, though ...` or `NOT FIT`."""
+    faults = [*_account_faults(summary)]
+    blind_s, length_s = summary.generator.blind_s, summary.facts.length_s
+    blemishes: list[str] = []
+    if blind_s > 0:
+        told = f"blind for {seconds(blind_s)} of {seconds(length_s)}"
+        (faults if blind_s > BLIND_SHARE * length_s else blemishes).append(told)
+    facts = _facts(summary)
+    if faults:
+        return f"NOT FIT: {', '.join([*faults, *blemishes])}; {facts}"
+    return f"fit, though {', '.join(blemishes)}; {facts}" if blemishes else f"fit: {facts}"
+
+
+def _account_faults(summary: Summary) -> Iterator[str]:
+    account = summary.accounting
     if account.undelivered or any(one.recorded is None for one in account.senders):
-        faults.append("its account is not closed")
+        yield "its account is not closed"
     if account.missing:
-        faults.append(f"{count(account.missing, 'record')} missing")
+        yield f"{count(account.missing, 'record')} missing"
     if not account.frames_checked:
-        faults.append("frame totals differ")
-    if generator.blind_s > 0:
-        faults.append(f"blind for {seconds(generator.blind_s)}")
-    if generator.late_intervals:
-        faults.append(f"late {count(generator.late_intervals, 'time')}".replace("no times", "never"))
-    if generator.longest_lag_ms is None:
-        faults.append("it never told how late it was")
-        lag = ""
-    else:
-        when = "" if generator.longest_lag_at_s is None else f" (at {seconds(generator.longest_lag_at_s)})"
-        lag = f"at most {ms(generator.longest_lag_ms)} late{when}"
-    cpu = "" if generator.cpu_share is None else f"{percent(generator.cpu_share)} of a core"
-    facts = [part for part in (lag, cpu, f"{account.delivered:,} of {_recorded(summary)} records came") if part]
-    return f"NOT FIT: {', '.join(faults)}; {', '.join(facts)}" if faults else f"fit: {', '.join(facts)}"
+        yield "frame totals differ"
+    if summary.generator.longest_lag_ms is None:
+        yield "it never told how late it was"
+
+
+def _facts(summary: Summary) -> str:
+    """Lag, CPU, records: the tool's own figures in a few words."""
+    generator = summary.generator
+    parts = []
+    if generator.longest_lag_ms is not None:
+        at_s = generator.longest_lag_at_s if summary.facts.start_ns else None
+        when = "" if at_s is None else f" (at {seconds(at_s)})"
+        parts.append(f"at most {ms(generator.longest_lag_ms)} late{when}")
+    if generator.cpu_share is not None:
+        parts.append(f"{percent(generator.cpu_share)} of a core")
+    return ", ".join([*parts, f"{summary.accounting.delivered:,} of {_recorded(summary)} records came"])
 
 
 def _recorded(summary: Summary) -> str:

@@ -76,9 +76,12 @@ def _counted(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judged]
 
 
 def _why(criteria: tuple[Judged, ...], result: Result) -> tuple[str, ...]:
-    """The sentences that decided, the worst first; for a PASS, how much was held."""
+    """The sentences that decided: the worst first, those with a moment before those without, one for each reason."""
     judged = [one for one in criteria if one.judged]
     if result is Result.PASS:
         return (f"all {len(judged)} criteria are kept",)
-    against = sorted((one for one in judged if one.counts_as is not Result.PASS), key=lambda one: severity(one.result))
-    return tuple(f"{one.name}: {one.reason}" for one in against)
+    against = [one for one in judged if one.counts_as is not Result.PASS]
+    names: dict[str, list[str]] = {}
+    for one in sorted(against, key=lambda one: (severity(one.result), one.at_s is None)):
+        names.setdefault(one.reason, []).append(one.name)
+    return tuple(f"{', '.join(found)}: {reason}" for reason, found in names.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvload.plan.expected import Region, expected_rate, frame_size, region, warm_up_s
@@ -39,6 +39,7 @@ def test_counts_are_weights_and_the_operator_stays(
     assert distribute(profile, users) == expected
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=5).filter(any), st.integers(1, 500))
 def test_nobody_is_lost_or_invented(weights: list[int], users: int) -> None:
     """The sum is the total, and nobody is more than one away from the exact share."""

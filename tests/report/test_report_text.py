@@ -112,7 +112,7 @@ def test_a_failure_is_told_with_its_moment_and_what_it_was() -> None:
     assert "no frame for 7.00 s at 40.0 s, after 300 frames" in text
     assert "at 30.1 s viewer/0's stream ended, which nobody ordered: UNAVAILABLE" in text
     assert "ended: it was killed: no end was recorded" in text
-    assert "NOT FIT: its account is not closed, blind for 0.30 s, late 2 times" in text
+    assert "NOT FIT: its account is not closed, blind for 0.30 s of 33.0 s; at most 4.0 ms late" in text
     assert "2 stalls over 2.00 s, 12.0 s in all" in text
     assert "and 5 more in summary.json" in text
     assert "clock step at 9.00 s: stepped by 2 s" in text
@@ -149,6 +149,8 @@ def test_the_worst_thing_is_named(word: str, of: Summary, says: str) -> None:
         (summary(), "fit: at most 4.0 ms late (at 12.0 s), 5.0 % of a core, 700 of 700 records came"),
         (summary(accounting=accounting(sender(recorded=705, missing=5))), "NOT FIT: 5 records missing"),
         (summary(accounting=accounting(frames_checked=False)), "NOT FIT: frame totals differ"),
+        (summary(generator=generator(blind_s=0.2)), "fit, though blind for 0.20 s of 60.0 s; at most"),
+        (summary(generator=generator(blind_s=12.0)), "NOT FIT: blind for 12.0 s of 60.0 s; at most"),
         (summary(generator=generator(longest_lag_ms=None)), "NOT FIT: it never told how late it was"),
     ],
 )

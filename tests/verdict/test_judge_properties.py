@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvload.profiles.schema import Criteria
@@ -74,6 +74,7 @@ WORSE = {
 
 
 @pytest.mark.parametrize("name", WORSE)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_a_worse_measurement_never_improves_the_verdict(name: str, data: st.DataObject) -> None:
     """What failed stays failed; what did not pass does not come to pass."""
@@ -84,6 +85,7 @@ def test_a_worse_measurement_never_improves_the_verdict(name: str, data: st.Data
     assert not (first is not Result.PASS and second is Result.PASS)
 
 
+@settings(deadline=None, max_examples=60)
 @given(fps=st.floats(12, 40, allow_nan=False), faster=st.floats(0, 40, allow_nan=False))
 def test_faster_than_too_fast_is_no_better(fps: float, faster: float) -> None:
     of = [summary(subscriber(fps=x, judged_frames=round(55 * x))) for x in (fps, fps + faster)]
@@ -93,6 +95,7 @@ def test_faster_than_too_fast_is_no_better(fps: float, faster: float) -> None:
 
 
 @pytest.mark.parametrize("name", WORSE)
+@settings(deadline=None, max_examples=60)
 @given(
     spoilt=LENGTHS,
     missing=COUNTS,
@@ -124,6 +127,7 @@ def test_doubt_never_turns_a_failure_into_a_pass_nor_makes_one(
         assert after is not Result.FAIL
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     value=st.floats(-100, 100),
     doubts=st.tuples(*[st.floats(0, 50)] * 3),
@@ -166,12 +170,14 @@ def test_the_rule_at_its_edges(word: str, figure: Measurement, limit: float, res
     assert decide(figure, upper=limit) is result, word
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.sampled_from([Result.FAIL, Result.INVALID, Result.INCONCLUSIVE, Result.PASS])))
 def test_the_worst_is_the_first_in_the_order(results: list[Result]) -> None:
     found = worst(results)
     assert found is (min(results, key=severity) if results else Result.INCONCLUSIVE)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.floats(0, 59, allow_nan=False))
 def test_a_run_cut_short_is_inconclusive_at_best(length_s: float) -> None:
     of = summary(facts=facts(ended="interrupted", length_s=length_s))
