@@ -60,7 +60,7 @@ def run_with_kills(folder: Path, *, seed: int, kills: int) -> Account:
             else:
                 _replace_collector(rig)
         rig.end(calls)
-        undelivered = rig.summary()["summary"]["accounting"]["undelivered"]
+        undelivered = rig.summary()["accounting"]["undelivered"]
     return _account(folder / "run", int.from_bytes(counter.read_bytes(), "little"), engine_kills, undelivered)
 
 
