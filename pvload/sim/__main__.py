@@ -1,7 +1,7 @@
 """`python -m pvload.sim`: the simulated daemon as a process.
 
 Prints one JSON line {"is": "listening", "address", "pid"} on stdout. SIGINT or SIGTERM ends it in order; so does the
-end of stdin where --parent-stdin is given (then it also ends if its parent dies).
+end of stdin where --parent-stdin is given, and the death of the process that started it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--tls-cert", default="", help="PEM: serve TLS with this certificate")
     parser.add_argument("--tls-key", default="")
     parser.add_argument("--tls-client-ca", default="", help="PEM: demand a client certificate of this authority")
-    parser.add_argument("--token", default="", help="demand this token of every call; env:NAME reads it there")
+    parser.add_argument(
+        "--token", default="", help="demand this token of every call (default: the profile's); env:NAME reads it there"
+    )
     parser.add_argument("--parent-stdin", action="store_true", help="end when stdin ends")
     return parser
 
@@ -61,7 +63,7 @@ def config_of(options: argparse.Namespace) -> Config:
         camera=camera,
         device=target.device,
         tls=tls,
-        token=_secret(options.token),
+        token=_secret(options.token or target.token),
         host=options.host,
     )
 
@@ -91,7 +93,7 @@ def _secret(given: str) -> str:
         return given
     value = os.environ.get(given[4:], "")
     if not value:
-        raise ConfigError(f"--token {given}: the environment variable is not set")
+        raise ConfigError(f"token {given}: the environment variable is not set")
     return value
 
 
@@ -122,8 +124,6 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _end_with_parent(ended: threading.Event) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
     def watch() -> None:
         while os.read(sys.stdin.fileno(), 4096):
             pass
@@ -143,4 +143,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     sys.exit(main())

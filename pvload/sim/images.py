@@ -21,7 +21,7 @@ Pixels = npt.NDArray[np.uint16]
 """Shape (height, width), little-endian."""
 
 RING: Final = 64
-RING_BYTES: Final = 256 * 1024 * 1024
+RING_BYTES: Final = 128 * 1024 * 1024
 """A ring of poorly compressible images holds fewer than 64 where they would exceed this."""
 BOOK_RINGS: Final = 16
 """Sizes kept; the longest unused ring goes first."""

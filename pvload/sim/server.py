@@ -124,8 +124,9 @@ class Simulator:
     async def _serve(self) -> None:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         table = self.config.simulator
-        world = World(self._clock, self._ledger, self._log, FaultTable(faults_of(table)), ImageBook())
-        relay = Relay() if table.relay else None
+        faults = faults_of(table)
+        world = World(self._clock, self._ledger, self._log, FaultTable(faults), ImageBook())
+        relay = Relay() if table.relay or any(fault.kind == "connection_reset" for fault in faults) else None
         found = devices(table, self.config.camera, self.config.device, world)
         streams = FrameStreams(found, Slots(table.streams_per_client), world, relay=relay)
         server = self._server(found, streams, world)
