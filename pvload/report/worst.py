@@ -22,7 +22,11 @@ def _grave(summary: Summary) -> Iterator[str]:
     if not summary.subscribers:
         yield "no stream was ever opened"
     run = summary.run
-    silent = [one for one in summary.subscribers if one.opened and one.figures.frames == 0 and one.figures.due_s > 0]
+    silent = [
+        one
+        for one in summary.subscribers
+        if one.opened and one.figures.frames == 0 and one.figures.due_s > run.stalls.threshold_s
+    ]
     for one in silent:
         yield f"{one.name} was open and never got a frame in {seconds(one.figures.due_s)} of due time"
     broken = [call for call in summary.calls if call.ended_by == "server" and _was_open(call)]

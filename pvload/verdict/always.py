@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pvload.stats.summary import Call, Summary
 from pvload.verdict.judgement import Judged, Result
+from pvload.verdict.streams import accepted
 from pvload.verdict.words import count, seconds
 
 
@@ -33,17 +34,17 @@ def frames(summary: Summary) -> Judged:
         return _judged("frames", Result.INVALID, reason or "no stream was ever opened")
     threshold = summary.run.stalls.threshold_s
     for one in summary.subscribers:
-        if one.opened and one.figures.frames == 0 and one.figures.due_s > threshold:
+        if accepted(one) and one.figures.frames == 0 and one.figures.due_s > threshold:
             reason = f"{one.name} was open and got no frame in {seconds(one.figures.due_s)} of due time"
             return _judged("frames", Result.FAIL, reason, 0.0, subject=one.name)
-    refused = [one for one in summary.subscribers if not one.opened and not one.figures.admission_refused]
+    refused = [one for one in summary.subscribers if not accepted(one)]
     if refused:
         reason = f"{refused[0].name} was never accepted by the target{_why_refused(summary, refused[0].name)}"
         others = f", nor were {len(refused) - 1} others" if len(refused) > 1 else ""
         return _judged("frames", Result.INVALID, reason + others, subject=refused[0].name)
     if summary.users_failed:
         return _judged("frames", Result.INVALID, f"{count(summary.users_failed, 'user')} could not start")
-    silent = next((one for one in summary.subscribers if one.opened and one.figures.frames == 0), None)
+    silent = next((one for one in summary.subscribers if one.figures.frames == 0), None)
     if silent is not None:
         result = Result.INVALID if silent.figures.blind_s > 0 else Result.INCONCLUSIVE
         reason = f"{silent.name} got no frame, in only {seconds(silent.figures.due_s)} of due time"

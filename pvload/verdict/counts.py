@@ -12,7 +12,7 @@ from typing import Final
 from pvload.stats.summary import Call, Subscriber, Summary
 from pvload.verdict.doubt import Doubt
 from pvload.verdict.judgement import Judged, Measurement, Result, decide, finite, measured
-from pvload.verdict.streams import doubt_words
+from pvload.verdict.streams import accepted, doubt_words
 from pvload.verdict.words import count, ms, seconds
 
 NOT_REACHED: Final = frozenset(
@@ -140,7 +140,7 @@ def generator_lag(summary: Summary, limit: float | None) -> Judged:
 
 
 def _opened(summary: Summary) -> list[Subscriber]:
-    return [one for one in summary.subscribers if one.opened]
+    return [one for one in summary.subscribers if accepted(one)]
 
 
 def _at_least(total: int, records: int) -> Measurement:

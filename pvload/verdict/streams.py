@@ -36,6 +36,12 @@ Measure = Callable[[Subscriber, Doubt, float | None], Iterable[Finding]]
 """(subscriber, doubt, limit or None when it is only shown) -> findings, the first one the most telling."""
 
 
+def accepted(subscriber: Subscriber) -> bool:
+    """Was the subscriber ever let in? One whose every call was refused for the stream limit was not."""
+    figures = subscriber.figures
+    return subscriber.opened > 0 and not (figures.frames == 0 and 0 < subscriber.calls <= figures.admission_refused)
+
+
 def judge_streams(name: str, summary: Summary, doubt: Doubt, *, limit: float | None, measure: Measure) -> Judged:
     """The worst finding over all subscribers."""
     found = [
@@ -53,7 +59,7 @@ def _findings(
     subscriber: Subscriber, doubt: Doubt, limit: float | None, *, measure: Measure, threshold_s: float
 ) -> Iterable[Finding]:
     figures, name = subscriber.figures, subscriber.name
-    if subscriber.opened == 0:
+    if not accepted(subscriber):
         return [Finding(None, f"{name} was never accepted by the target, so nothing was measured", Result.INVALID)]
     if figures.frames == 0 and figures.due_s > threshold_s:
         silent = f"{name} was open for {seconds(figures.due_s)} in which frames were due and got none"
