@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from pvload.clock import Clock
@@ -39,6 +40,8 @@ class Context:
     """By device; a device nobody spoke of counts as wanted."""
     frames: int = 0
     """Frames of all streams since the start."""
+    door: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a connection is made: of many ordered at once, one a turn of the loop, so that frames get theirs."""
 
     def tally(self, population: str) -> Tally:
         """The population's tally, made at first use."""

@@ -34,6 +34,7 @@ from pvload.ship.shipper import Delivery, Shipper
 from pvload.ship.spool import Spool
 from pvload.wire import command
 from pvload.wire.batch import Hello
+from pvload.wire.event import Kind, NoteClass
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +175,9 @@ class Life:
             await beating
         pulse.beat()
         parts.lag.stop()
+        if self._outbox.dropped:
+            text = context.recorder.text_id("the worker did not read its engine's answers: some were dropped")
+            context.recorder.append(Kind.NOTE, code=NoteClass.INFO, text=text, value=self._outbox.dropped)
         context.recorder.close()
         delivery = await asyncio.to_thread(_deliver, shipper)
         log.info("engine %s ended: %d records, %d delivered", sender[:8], delivery.records, delivery.delivered)

@@ -82,12 +82,16 @@ class Stream:
         self._record_ended(status, details, ended_ns)
 
     async def _opened_and_read(self) -> tuple[grpc.StatusCode, str]:
-        channel = connect(self._context.endpoint, self.order.window_bytes)
+        async with self._context.door:
+            channel = connect(self._context.endpoint, self.order.window_bytes)
+            await asyncio.sleep(0)
         try:
             call_type: _Frames = channel.unary_stream(self._request.path)
             self._record_opened()
             self._arm_watchdog(self._opened_ns)
             call = self._call = call_type(self._request.message, metadata=self._context.endpoint.metadata)
+            if self._ended_by is not EndedBy.SERVER:
+                call.cancel()
             try:
                 return await self._read(call)
             except asyncio.CancelledError:
@@ -96,6 +100,8 @@ class Stream:
                 return grpc.StatusCode.CANCELLED, ""
             except grpc.aio.AioRpcError as exc:
                 return exc.code(), exc.details() or ""
+            except grpc.aio.BaseError as exc:
+                return grpc.StatusCode.INTERNAL, f"{type(exc).__name__}: {exc}"
             finally:
                 call.cancel()
         finally:
