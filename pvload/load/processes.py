@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -82,7 +83,8 @@ class Processes:
         arguments += ["--collector", f"tcp://{host}:{self.endpoint_port}", "--interval", f"{wishes.interval:g}"]
         arguments += ["--pid", str(pid)] if pid else []
         arguments += ["--log", log] if log and wishes.log else []
-        watched = {**engines, "collector": self._collector.pid if self._collector is not None else 0}
+        collector = self._collector.pid if self._collector is not None else 0
+        watched = {**engines, "collector": collector, "locust": os.getpid()}
         for name, process in watched.items():
             arguments += ["--watch", f"{name}={process}"] if process else []
         monitor = LineChild("monitor", arguments, log=self._folder.log("monitor"))

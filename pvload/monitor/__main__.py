@@ -10,6 +10,7 @@ import argparse
 import ctypes
 import json
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         run_dir=given.run_dir,
         collector=given.collector,
         log=given.log,
-        watched=(*target, *given.watch),
+        watched=(*target, *given.watch, Watched("monitor", os.getpid())),
         interval_ns=given.interval,
     )
 
