@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from pvload.errors import ConfigError
-from pvload.plan.expected import FrameSize, expected_rate, frame_size, region, warm_up_s
+from pvload.plan.expected import (
+    FrameSize,
+    expected_rate,
+    frame_size,
+    region,
+    slowest_rate,
+    stall_threshold_s,
+    warm_up_s,
+)
 from pvload.plan.share import Share, counts, distribute, shares
 from pvload.profiles.schema import Criteria, Profile
 
@@ -94,7 +102,7 @@ def check(
         rate_hz=expected_rate(profile.camera),
         size=frame_size(profile.camera),
         warm_up_s=warm_up_s(profile),
-        stall_threshold_s=profile.criteria.stall_threshold_s,
+        stall_threshold_s=stall_threshold_s(profile),
         remarks=(*_remarks(profile), *(f"forced: {line}" for line in too_many)),
     )
 
@@ -145,11 +153,12 @@ def _camera_faults(profile: Profile) -> Iterator[str]:
 
 
 def _time_faults(profile: Profile) -> Iterator[str]:
-    threshold = profile.criteria.stall_threshold_s
-    rate = expected_rate(profile.camera)
-    if rate and threshold < 2 / rate:
+    threshold = stall_threshold_s(profile)
+    rate = slowest_rate(profile)
+    named = profile.criteria.longest_stall_s
+    if rate and named is not None and named < 2 / rate:
         yield (
-            f"criteria.longest_stall_s = {threshold:g}: shorter than two frame periods at {rate:g} frames/s, "
+            f"criteria.longest_stall_s = {named:g}: shorter than two frame periods at {rate:g} frames/s, "
             f"expected at least {2 / rate:g}"
         )
     silence = profile.criteria.longest_silence_s

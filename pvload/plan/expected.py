@@ -45,6 +45,19 @@ def expected_rate(camera: Camera) -> float:
     return 1000.0 / camera.exposure_ms if camera.paced_by_exposure else 0.0
 
 
+def slowest_rate(profile: Profile) -> float:
+    """Frames per second of the slowest planned stream, max_fps included; 0: no rate is stated."""
+    rate = expected_rate(profile.camera)
+    limits = [one.max_fps for one in profile.users if one.max_fps]
+    return min([rate, *limits]) if rate else float(min(limits, default=0))
+
+
+def stall_threshold_s(profile: Profile) -> float:
+    """A silence on one call longer than this is a stall: the criterion, else 2 s; at least two frame periods."""
+    rate = slowest_rate(profile)
+    return max(profile.criteria.stall_threshold_s, 2 / rate if rate else 0.0)
+
+
 def region(camera: Camera) -> Region:
     """The region of interest; a quarter is half the width by half the height, centred."""
     if camera.roi == "full":

@@ -20,6 +20,7 @@ EVERYTHING = Surroundings(readable=lambda _: True, is_folder=lambda _: True, var
     [
         (["criteria.longest_stall_s=0.1"], "shorter than two frame periods at 10 frames/s, expected at least 0.2"),
         (["camera.exposure_ms=1500"], "shorter than two frame periods"),
+        (["criteria.longest_stall_s=1", "users.viewer.max_fps=1"], "at 1 frames/s, expected at least 2"),
         (
             ["criteria.longest_silence_s=0.1"],
             "criteria.longest_silence_s = 0.1: expected at least two frame periods, 0.2",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvload.plan.expected import Region, expected_rate, frame_size, region, warm_up_s
+from pvload.plan.expected import Region, expected_rate, frame_size, region, stall_threshold_s, warm_up_s
 from pvload.plan.share import Share, distribute, seed_of, shares
 from pvload.profiles.load import load
 from pvload.profiles.schema import Camera, Profile, Run, Users
@@ -93,6 +93,20 @@ def test_region_binning_and_quality_set_the_size(camera: Camera, quality: str, s
     found = frame_size(camera, quality)
     assert (found.width, found.height) == size
     assert found.decoded_bytes == 2 * size[0] * size[1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "threshold_s"),
+    [
+        ([], 2),
+        (["criteria.longest_stall_s=5"], 5),
+        (["criteria={}", "camera.exposure_ms=1500"], 3),
+        (["criteria={}", "camera.paced_by_exposure=false"], 2),
+        (["criteria={}", "camera.paced_by_exposure=false", "users.viewer.max_fps=1"], 2),
+    ],
+)
+def test_the_stall_threshold_is_at_least_two_of_the_slowest_periods(overrides: list[str], threshold_s: float) -> None:
+    assert stall_threshold_s(load("scenario-a", overrides=overrides).profile) == threshold_s
 
 
 def test_a_quarter_lies_in_the_middle() -> None:
