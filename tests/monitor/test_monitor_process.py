@@ -69,7 +69,7 @@ def test_a_monitor_delivers_what_it_saw_and_ends_in_order(tmp_path: Path, end: C
         records = sink.records()
     named = texts(records)
     assert rows_of(records, Kind.LOG)["code"].tolist() == [LogClass.STALL_END, LogClass.PANIC]
-    assert {named[int(row["name"])] for row in rows_of(records, Kind.PROCESS)} == {"target"}
+    assert {named[int(row["name"])] for row in rows_of(records, Kind.PROCESS)} == {"target", "monitor"}
     notes = [(int(row["code"]), named[int(row["text"])]) for row in rows_of(records, Kind.NOTE)]
     assert sorted(notes) == [
         (NoteClass.INFO, f"process gone (pid {2**22 + 1}) is gone"),
