@@ -1,8 +1,9 @@
 """The collector's loop: messages in, journal, answers out, fold, live figures. A thin shell around `Intake`.
 
-One round takes what the socket holds (bounded), makes it one transaction, answers, and only then folds. What the fold
-holds is what the journal holds, in each sender's order. When the journal fails, nothing is acknowledged any more and
-nothing retried: `live.json` says so, the senders keep what they have, and the end comes when it is ordered.
+One round takes what the socket holds (bounded), makes it one transaction and answers; the fold comes after, so that no
+sender waits for it. What is folded is what the journal holds, in each sender's order. When the journal fails, nothing
+is acknowledged any more and nothing retried: `live.json` says so, the senders keep what they have, and the end comes
+when it is ordered.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ ROUND_MESSAGES: Final = 512
 ROUND_BYTES: Final = 8 * 1024 * 1024
 ROUND_NS: Final = 5 * NS_PER_MS
 """A round takes at most so much off the socket before it commits."""
+FOLD_RECORDS: Final = 8192
+"""Journaled records wait until they are so many, or for the next live figures: the fold is cheaper in large pieces."""
 _POLL_MS: Final = 100
 _RECEIVE_QUEUE: Final = 64
 """Messages a peer; senders keep at most 16 batches in flight."""
@@ -131,6 +134,8 @@ class Collector:
         self._judge_at_ns = clock.monotonic_ns() + _JUDGE_EVERY_NS
         self._live_at_ns = 0
         self._end: End | None = None
+        self._unfolded: list[Row] = []
+        self._unfolded_records = 0
         self._orders = b""
         self._orders_fd = -1
         self._interrupted = False
@@ -167,6 +172,7 @@ class Collector:
             if self._socket in ready:
                 self._round()
             self._show()
+        self._fold_rows()
         for name in self._awaited():
             _log.warning("no FIN came from %s", name)
         return self._end or interrupted(now_ns=self._clock.monotonic_ns())
@@ -232,8 +238,17 @@ class Collector:
             return
         for routing, answer in _latest(answers):
             self._send(routing, answer)
-        for row in whole:
+        self._unfolded += whole
+        self._unfolded_records += sum(row.count for row in whole if isinstance(row, BatchRow))
+        if self._unfolded_records >= FOLD_RECORDS:
+            self._fold_rows()
+
+    def _fold_rows(self) -> None:
+        """Folds what is journaled and not folded yet."""
+        for row in joined(self._unfolded):
             feed(self._fold, row)
+        self._unfolded.clear()
+        self._unfolded_records = 0
 
     def _commit(self, rows: list[Row]) -> bool:
         """Whether `rows` are durable and may be acknowledged."""
@@ -259,6 +274,7 @@ class Collector:
         if now_ns < self._live_at_ns:
             return
         self._live_at_ns = now_ns + _LIVE_EVERY_NS
+        self._fold_rows()
         if now_ns >= self._judge_at_ns:
             self._verdict = self._verdict_so_far()
             took_ns = self._clock.monotonic_ns() - now_ns

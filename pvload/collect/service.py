@@ -1,7 +1,7 @@
 """The collector as a process: what it says on stdout, what it obeys, and how it ends.
 
 stdout carries JSON lines: `listening` with the endpoint once it can be reached, `result` at the end. One collector
-works in a run directory at a time (a lock that its process holds). An existing journal is continued: it is the only
+works in a run directory at a time (it holds a lock on the folder). An existing journal is continued: it is the only
 memory, so a collector that was killed goes on where the last commit was.
 """
 
@@ -26,7 +26,6 @@ from pvload.errors import PvloadError
 from pvload.wire.journal import FILE_NAME, JournalReader, JournalWriter
 from pvload.wire.live import LiveFigures
 
-_LOCK: Final = "collector.lock"
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -99,7 +98,7 @@ def end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _lock(run_dir: Path) -> Iterator[None]:
-    fd = os.open(run_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
