@@ -16,7 +16,7 @@ import numpy as np
 from bench.clients import CLIENTS, Arrivals
 from bench.server import Source
 
-FLOW_S = 12.0
+FLOW_S = 10.0
 """How long to wait until every stream has had a frame."""
 _SETTLE_S = 0.5
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
