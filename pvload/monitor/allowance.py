@@ -17,14 +17,18 @@ from pvload.wire.event import LogClass
 
 LINES_PER_S: Final = 20
 """Recorded one by one, for a class that the next table does not name."""
-CHATTY_LINES_PER_S: Final[dict[LogClass, int]] = {
+RATES_PER_S: Final[dict[LogClass, int]] = {
+    LogClass.DRIVER_ERROR: 100,
+    LogClass.PANIC: 100,
+    LogClass.STALL_END: 100,
+    LogClass.UNLOCK: 100,
     LogClass.DROP: 5,
     LogClass.SLOW_OBSERVER: 2,
     LogClass.CALLBACK: 2,
     LogClass.POOL: 5,
     LogClass.NO_CONSUMERS: 5,
 }
-"""Classes of which the daemon prints a line for every frame or every few."""
+"""More for what a run is judged by, less where the daemon prints a line for every frame or every few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Allowance:
         if second is None or second.index != index:
             yield from self._close(log_class)
             second = self._seconds[log_class] = _Second(index)
-        if second.passed < CHATTY_LINES_PER_S.get(log_class, LINES_PER_S):
+        if second.passed < RATES_PER_S.get(log_class, LINES_PER_S):
             second.passed += 1
             yield Admitted(seen, 0)
         else:

@@ -38,11 +38,11 @@ def test_recorded_and_suppressed_lines_add_up(steps: list[tuple[LogClass, int]])
 
 
 def test_a_second_passes_its_rate_and_holds_the_rest_back() -> None:
-    """50 driver errors in one second: the first ones are recorded, the last one stands for the others."""
+    """50 refusals in one second: the first ones are recorded, the last one stands for the others."""
     allowance = Allowance()
     passed: list[Admitted] = []
     for number in range(50):
-        passed += allowance.offer(seen(LogClass.DRIVER_ERROR, number, NS_PER_S + number))
+        passed += allowance.offer(seen(LogClass.LIMIT, number, NS_PER_S + number))
     assert [each.seen.number for each in passed] == list(range(LINES_PER_S))
     assert list(allowance.over(NS_PER_S + 50)) == []
     (held,) = allowance.over(2 * NS_PER_S)
@@ -54,6 +54,6 @@ def test_a_new_second_has_its_full_rate_again() -> None:
     """What was held back goes out before the new second's first line."""
     allowance = Allowance()
     for number in range(LINES_PER_S + 2):
-        list(allowance.offer(seen(LogClass.PANIC, number, 0)))
-    out = list(allowance.offer(seen(LogClass.PANIC, 99, NS_PER_S)))
+        list(allowance.offer(seen(LogClass.LIMIT, number, 0)))
+    out = list(allowance.offer(seen(LogClass.LIMIT, 99, NS_PER_S)))
     assert [(each.seen.number, each.suppressed) for each in out] == [(LINES_PER_S + 1, 1), (99, 0)]
