@@ -23,11 +23,25 @@ from pvload.stats.witness import (
 )
 from pvload.wire.event import Kind, LogClass, NoteClass, UnaryFlag
 
-_STATUS: Final = (
-    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED "
-    "RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS "
-    "UNAUTHENTICATED"
-).split()
+_STATUS: Final = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+]
 DRIVER_ERRORS: Final = frozenset({LogClass.DRIVER_ERROR, LogClass.PANIC, LogClass.STALL_END, LogClass.UNLOCK})
 """Lines that count as errors of the driver: its own, a panic, an acquisition given up, a failed buffer unlock."""
 _TELLING: Final = DRIVER_ERRORS | {

@@ -22,6 +22,10 @@ class Basis:
     timeline: Timeline = field(default_factory=Timeline)
     origin_ns: int | None = None
     """Where windows begin: the first wanted moment told before the first stream was opened, else that opening."""
+    warm_from_ns: int | None = None
+    """Where warm-up begins: with this sender's first frame. One sender's records alone decide, so that no order of
+    senders can matter. The frames of a replaced engine's successor are not young: for it the plan's first start is
+    taken, if it was told before the first frame."""
     target_offset_ns: int = 0
     """Target's clock minus ours; without a probe before the first frame, what makes that frame's age 0."""
     offset_known: bool = False
@@ -40,8 +44,5 @@ class Basis:
 
     def judged_from(self, by_ns: int) -> int | None:
         """When warm-up is over; None if nothing until by_ns began it."""
-        timeline = self.timeline
-        start = timeline.first_frame_ns
-        if self.successor and timeline.first_wanted_ns is not None:
-            start = timeline.first_wanted_ns
+        start = self.warm_from_ns
         return None if start is None or start > by_ns else start + self.warm_up_ns

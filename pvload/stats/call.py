@@ -77,6 +77,8 @@ class CallFold:
         self._aged_window: int | None = None
         self._aged = Histogram()
         self._grid_last: int | None = None
+        self._passed = 0
+        """Frames of the call up to the cursor."""
         self._gap_number = -1
         """frame_number of the frame before the current gap; -1: none, or not known."""
 
@@ -148,12 +150,14 @@ class CallFold:
             self.settle(at_ns)
             if self.gap_from is not None:
                 if at_ns == first_ns:
-                    self._gaps(np.array([first_ns]), np.array([-1]), self.tally.frames - frames)
+                    self._gaps(np.array([first_ns]), np.array([-1]))
                 elif last_ns > first_ns:
                     self._gap_inside(first_ns, last_ns, min(longest_ns, last_ns - first_ns))
         if self.gap_from is not None and last_ns >= self._judged_from(last_ns):
             self.tally.judged_frames += frames
         self.last_ns = last_ns
+        self._passed += frames
+        self._gap_number = -1
         self._transit = None
 
     def folded_counters(self, t_ns: int, frames: int, counters: tuple[int, int, int, int]) -> None:
@@ -277,6 +281,9 @@ class CallFold:
             self._transits(columns, start, stop, wanted=span.wanted)
             if span.wanted and stop > start:
                 self._wanted_frames(span, rows, columns, (start, stop), loss)
+            if stop > start:
+                self._passed += stop - start
+                self._gap_number = int(columns.number[stop - 1])
             start = stop
         self.cursor_ns = until_ns
 
@@ -320,7 +327,7 @@ class CallFold:
         start, stop = part
         t_ns = columns.t_ns[start:stop]
         inner_before = self.gap_is_inner
-        gaps = self._gaps(t_ns, columns.number[start:stop], self.tally.frames - len(columns) + start)
+        gaps = self._gaps(t_ns, columns.number[start:stop])
         judged_from = self._judged_from(int(t_ns[-1]))
         judged = start + int(np.searchsorted(t_ns, judged_from))
         self._sample_rate(gaps, judged - start, first_is_inner=inner_before)
@@ -396,8 +403,8 @@ class CallFold:
 
     # -- gaps ----------------------------------------------------------------------------------------------------
 
-    def _gaps(self, t_ns: Int64s, numbers: Int64s, index: int) -> Int64s:
-        """Ends a gap with each of `t_ns`; `index`: frames of the call before the first of them. Returns the gaps."""
+    def _gaps(self, t_ns: Int64s, numbers: Int64s) -> Int64s:
+        """Ends a gap with each of `t_ns`, the arrivals of frames with these numbers. Returns the gaps."""
         begin = self.gap_from if self.gap_from is not None else int(t_ns[0])
         begins = np.concatenate(([begin], t_ns[:-1]))
         gaps = t_ns - begins
@@ -409,13 +416,12 @@ class CallFold:
             self._freezes.add(inner, tally)
         for at in np.flatnonzero(gaps > self._config.stall_ns):
             number = self._gap_number if at == 0 else int(numbers[at - 1])
-            self._stall(int(begins[at]), int(t_ns[at]), index + int(at), number, censored=False)
+            self._stall(int(begins[at]), int(t_ns[at]), self._passed + int(at), number, censored=False)
         rest = gaps[1:]
         longest = (int(rest.max()), int(begins[1:][rest.argmax()])) if rest.size else (0, 0)
         self.subscriber.silence.arrivals(int(t_ns[0]), int(t_ns[-1]), longest)
         self._window_gaps(gaps, begins, t_ns)
         self.gap_from, self.gap_is_inner = int(t_ns[-1]), True
-        self._gap_number = int(numbers[-1])
         return gaps
 
     def _gap_inside(self, first_ns: int, last_ns: int, longest_ns: int) -> None:
@@ -423,7 +429,7 @@ class CallFold:
         tally = self.tally.gaps
         tally.note(np.array([longest_ns]), np.array([first_ns]))
         if longest_ns > self._config.stall_ns:
-            self._stall(first_ns, first_ns + longest_ns, self.tally.frames, -1, censored=False)
+            self._stall(first_ns, first_ns + longest_ns, self._passed, -1, censored=False)
         self.subscriber.silence.arrivals(first_ns, last_ns, (longest_ns, first_ns))
         self.gap_from, self.gap_is_inner = last_ns, True
 
@@ -437,7 +443,7 @@ class CallFold:
             begins = np.array([self.gap_from])
             self.tally.gaps.note(ends - begins, begins)
             if length > self._config.stall_ns:
-                self._stall(self.gap_from, at_ns, self.tally.frames, self._gap_number, censored=True)
+                self._stall(self.gap_from, at_ns, self._passed, self._gap_number, censored=True)
             self._window_gaps(ends - begins, begins, ends)
         self.gap_from, self.gap_is_inner = None, False
 

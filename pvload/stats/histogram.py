@@ -29,8 +29,7 @@ def bucket_of(values: Int64s) -> Int64s:
     magnitude = np.abs(values)
     keys = (magnitude.astype(np.float64).view(np.int64) >> _SHIFT) - _FIRST
     keys = np.where(magnitude == 0, _ZERO, keys)
-    keys = np.where(values < 0, -keys, keys)
-    return keys
+    return np.where(values < 0, -keys, keys)
 
 
 def value_of(keys: Int64s) -> npt.NDArray[np.float64]:

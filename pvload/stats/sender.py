@@ -210,7 +210,9 @@ class SenderFold:
         if timeline.first_frame_ns is not None:
             return
         row = _read(record, Kind.FRAME)
-        timeline.first_frame_ns = int(row["t_ns"])
+        timeline.first_frame_ns = self.basis.warm_from_ns = int(row["t_ns"])
+        if self.basis.successor and timeline.first_wanted_ns is not None:
+            self.basis.warm_from_ns = min(timeline.first_wanted_ns, timeline.first_frame_ns)
         best = self.account.clock.best
         self.basis.offset_known = best is not None
         self.basis.target_offset_ns = best.offset_ns if best is not None else int(row["source_ns"]) - int(row["t_ns"])

@@ -69,9 +69,11 @@ class WindowTally:
 
     def server(self, at_ns: int, fps: float, latency_ms: float) -> None:
         """Keeps the later of the server's own figures."""
-        if self.server_fps is None or self.server_latency_ms is None:
-            self.server_at_ns, self.server_fps, self.server_latency_ms = at_ns, fps, latency_ms
-        elif (at_ns, fps, latency_ms) > (self.server_at_ns, self.server_fps, self.server_latency_ms):
+        if (
+            self.server_fps is None
+            or self.server_latency_ms is None
+            or (at_ns, fps, latency_ms) > (self.server_at_ns, self.server_fps, self.server_latency_ms)
+        ):
             self.server_at_ns, self.server_fps, self.server_latency_ms = at_ns, fps, latency_ms
 
 

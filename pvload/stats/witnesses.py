@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
@@ -100,7 +101,7 @@ def _dead(engines: list[SenderFold]) -> Iterable[tuple[int, int, str]]:
             by_worker.setdefault(engine.hello.worker, []).append(engine)
     for worker, own in by_worker.items():
         own.sort(key=lambda engine: (engine.hello.incarnation if engine.hello else 0, engine.sender))
-        for before, after in zip(own, own[1:], strict=False):
+        for before, after in itertools.pairwise(own):
             if before.hold.newest_ns is None or after.first_opened_ns is None or before.basis.timeline.end_ns:
                 continue
             begin = before.hold.newest_ns + before.account.clock.axis_offset_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -49,7 +50,7 @@ def test_stop_start_is_two_restarts_and_a_silence_and_no_loss() -> None:
 def test_stop_start_doubles_its_rate_after_the_second_restart() -> None:
     """Two producers: the windows after the second restart show twice the rate, with every loss figure clean."""
     messages = json.loads((DATA / "pvcam-stop-start.json").read_text())["messages"]
-    restarts = [b["arrival_ns"] for a, b in zip(messages, messages[1:], strict=False) if b["frame_number"] == 0]
+    restarts = [b["arrival_ns"] for a, b in itertools.pairwise(messages) if b["frame_number"] == 0]
     config = FoldConfig(window_ns=1_000_000_000)
     windows = summary(capture("pvcam-stop-start"), config=config).subscribers[0].windows
     begin = messages[0]["arrival_ns"] - 50_000_000

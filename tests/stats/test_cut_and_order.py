@@ -1,0 +1,75 @@
+"""Neither the cutting of records into batches nor the interleaving of senders may change a summary."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pvload.stats import hold
+from pvload.stats.config import FoldConfig
+from pvload.stats.fold import RunFold
+from pvload.stats.summary_json import to_json
+from tests.stats.schedules import streams
+from tests.stats.stream import MS, Stream, cut, fold
+
+CONFIG = FoldConfig(warm_up_ns=700 * MS, window_ns=3_000 * MS)
+
+
+def _cut_at_random(every: list[Stream], seed: int) -> RunFold:
+    """The same records in random pieces, senders interleaved, folded after each piece and read in between."""
+    chance = random.Random(seed)
+    pieces = {stream.sender: cut(stream, chance.sample(range(stream.records.size + 1), k=min(
+        chance.choice([1, 5, 40]), stream.records.size))) for stream in every}
+    run = RunFold(CONFIG)
+    for stream in chance.sample(every, len(every)):
+        run.hello(stream.sender, stream.hello)
+    while pieces:
+        sender = chance.choice(sorted(pieces))
+        run.add(sender, pieces[sender].pop(0))
+        if chance.random() < 0.5:
+            run.live()
+        if not pieces[sender]:
+            del pieces[sender]
+    for stream in every:
+        run.finished(stream.sender, stream.records.size)
+    return run
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(every=streams(), seed=st.integers(0, 2**32))
+def test_cutting_and_interleaving_change_nothing(every: list[Stream], seed: int) -> None:
+    """A summary of random pieces equals, value for value and byte for byte, that of whole streams."""
+    whole = fold(*every, config=CONFIG).summary()
+    pieces = _cut_at_random(every, seed)
+    assert pieces.summary() == whole
+    assert to_json(pieces.summary()) == to_json(whole)
+
+
+def test_one_record_at_a_time_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest batches, folded as soon as they may be."""
+    stream = Stream()
+    stream.wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.1, 40).frames(7.0, 0.1, 30, first=45)
+    stream.wanted(10.5, on=False).wanted(11.0, rate=20.0).frames(11.1, 0.05, 50, first=0).end(14.0)
+    whole = fold(stream, config=CONFIG).summary()
+    monkeypatch.setattr(hold, "FOLD_ROWS", 1)
+    run = RunFold(CONFIG)
+    run.hello(stream.sender, stream.hello)
+    for record in cut(stream, list(range(stream.records.size))):
+        run.add(stream.sender, record)
+    run.finished(stream.sender, stream.records.size)
+    assert run.summary() == whole
+
+
+def test_reading_a_summary_in_the_middle_changes_nothing() -> None:
+    """`summary` closes a copy."""
+    stream = Stream().open(0.0).frames(0.1, 0.1, 30).end(5.0)
+    run = RunFold(CONFIG)
+    run.hello(stream.sender, stream.hello)
+    for part in cut(stream, [7, 20]):
+        run.add(stream.sender, part)
+        run.summary()
+    run.finished(stream.sender, stream.records.size)
+    assert run.summary() == fold(stream, config=CONFIG).summary()
