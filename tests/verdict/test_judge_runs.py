@@ -11,7 +11,7 @@ import pytest
 from pvload.profiles.load import load
 from pvload.profiles.schema import Criteria
 from pvload.stats.summary import Age, Device, Interval, LogWitness, Missing, Summary
-from pvload.verdict.judge import judge, judge_run
+from pvload.verdict.judge import judge, judge_run, judge_so_far
 from pvload.verdict.judgement import Judged, Result, exit_code
 from summaries import (
     accounting,
@@ -264,6 +264,20 @@ def test_a_camera_found_running_is_accepted_where_the_profile_says_so() -> None:
     joining = load("scenario-a", overrides=["camera.if_running=join"]).profile
     assert judge_run(running, refusing).result is Result.INVALID
     assert judge_run(running, joining).result is Result.PASS
+
+
+def test_a_run_that_goes_on_is_judged_as_if_it_ended_now() -> None:
+    """Neither the end that is still to come nor an account that is still open is held against it; a stall is."""
+    profile = load("scenario-a").profile
+    going_on = {
+        "facts": facts(ended="unknown", length_s=20.0),
+        "accounting": accounting(sender(recorded=None, finished=False), recorded=None),
+    }
+    assert judge_run(summary(**going_on), profile).result is Result.INVALID
+    assert judge_so_far(summary(**going_on), profile).result is Result.PASS
+    stalled = summary(subscriber(stalls=stalls(stall())), **going_on)
+    assert judge_so_far(stalled, profile).result is Result.FAIL
+    assert judge_so_far(summary_of((), **going_on), profile).result is Result.INVALID
 
 
 def test_no_data_is_never_a_pass_even_if_nothing_is_asked() -> None:
