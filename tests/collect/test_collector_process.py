@@ -148,6 +148,37 @@ def test_from_records_to_a_report_that_recomputes_to_the_byte(
     assert (run_dir / SUMMARY).read_bytes() == first
 
 
+def test_a_collector_killed_in_the_middle_goes_on_where_its_journal_ends(
+    run_dir: Path, tmp_path: Path, collector: LineProcess
+) -> None:
+    """Restarted at its port it refolds the journal, takes the rest, and the report holds every frame once."""
+    endpoint = collector.expect("listening")["endpoint"]
+    shipper = Shipper(endpoint, tmp_path / "spool", run=RUN.bytes, clock=SystemClock())
+    recorder = Recorder(make_spool(tmp_path / "spool"), SystemClock())
+    shipper.start()
+    recorder.append(Kind.HEARTBEAT)
+    until = time.monotonic() + 10
+    while not shipper.acknowledged(SENDER) and time.monotonic() < until:
+        time.sleep(0.01)
+    collector.kill()
+    record_a_call(recorder, frames=30)
+    recorder.close()
+    port = int(endpoint.rpartition(":")[2])
+    with closing(LineProcess(arguments(run_dir, port), stderr=tmp_path / "stderr.log")) as successor:
+        assert successor.expect("listening")["endpoint"] == endpoint
+        delivery = shipper.finish(20)
+        shipper.stop()
+        order(successor, {"is": "end", "reason": "duration", "expect": [SENDER.hex()]})
+        successor.expect("result")
+        assert successor.process.wait(20) == 0
+    assert delivery.records == delivery.delivered
+    summary = json.loads((run_dir / SUMMARY).read_text())
+    assert (summary["run"]["frames"], summary["accounting"]["delivered"]) == (30, delivery.records)
+    first = (run_dir / SUMMARY).read_bytes()
+    recompute(run_dir)
+    assert (run_dir / SUMMARY).read_bytes() == first
+
+
 @pytest.mark.parametrize("how", ["stdin", "SIGTERM"])
 def test_a_collector_left_alone_ends_and_still_reports(run_dir: Path, collector: LineProcess, how: str) -> None:
     """EOF on stdin and SIGTERM: at once, exit code 0, a report, and no data is never PASS."""
