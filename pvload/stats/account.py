@@ -23,7 +23,7 @@ from pvload.stats.witness import (
 )
 from pvload.wire.event import Kind, LogClass, NoteClass, UnaryFlag
 
-_STATUS: Final = [
+_STATUS: Final = (
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -41,7 +41,7 @@ _STATUS: Final = [
     "UNAVAILABLE",
     "DATA_LOSS",
     "UNAUTHENTICATED",
-]
+)
 DRIVER_ERRORS: Final = frozenset({LogClass.DRIVER_ERROR, LogClass.PANIC, LogClass.STALL_END, LogClass.UNLOCK})
 """Lines that count as errors of the driver: its own, a panic, an acquisition given up, a failed buffer unlock."""
 _TELLING: Final = DRIVER_ERRORS | {
@@ -211,6 +211,6 @@ class Account:
         name = _NOTE_NAMES.get(code, f"note_{code}")
         self.note_counts[name] += 1
         self.notes.add(Moment(int(row["t_ns"]), text, name))
-        if text.split(":")[0].strip() == WITNESS_LOG:
-            if code in (NoteClass.WITNESS_PRESENT, NoteClass.WITNESS_MISSING):
-                self.log.present = code == NoteClass.WITNESS_PRESENT
+        told = code in (NoteClass.WITNESS_PRESENT, NoteClass.WITNESS_MISSING)
+        if told and text.split(":")[0].strip() == WITNESS_LOG:
+            self.log.present = code == NoteClass.WITNESS_PRESENT

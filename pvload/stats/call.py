@@ -507,7 +507,7 @@ class CallFold:
 
 
 def decimated(rate_hz: float, max_fps: int) -> float:
-    """What a stream limited to max_fps gets of a steady camera: the server keeps every k-th frame, no credit carried."""
+    """What a stream limited to max_fps gets of a steady camera: every k-th frame, no credit carried."""
     if max_fps == 0 or rate_hz <= max_fps:
         return rate_hz
     return rate_hz / float(np.ceil(rate_hz / max_fps))

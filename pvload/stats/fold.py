@@ -1,8 +1,8 @@
 """The fold of a run: records in, live figures at any time, the summary at the end.
 
 Each sender is folded from its own records alone, in their order (`sender`); the summary puts senders together by sums
-that do not depend on their order (`tally`, `merge`). So neither the cutting of records into batches nor the interleaving
-of senders can change a summary: tests hold it to that, value for value.
+that do not depend on their order (`tally`, `merge`). So neither the cutting of records into batches nor the
+interleaving of senders can change a summary: tests hold it to that, value for value.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Grid:
 
 
 def _examine(rows: Int64s, first: int, stop: int) -> tuple[int, int, bool]:
-    """Judges the steps into frames [first, stop) of `rows` (number, source, arrival), shape (3, n), with its margins."""
+    """Judges the steps into frames [first, stop) of `rows`: number, source, arrival; shape (3, n), with margins."""
     if rows.shape[1] < SMALLEST:
         return 0, 0, False
     number, source, arrival = rows

@@ -48,6 +48,7 @@ class Classes:
 
     @property
     def total(self) -> int:
+        """All classes."""
         return self.dropped + self.unseen + self.transport + self.undecided
 
 

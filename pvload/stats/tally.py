@@ -69,11 +69,8 @@ class WindowTally:
 
     def server(self, at_ns: int, fps: float, latency_ms: float) -> None:
         """Keeps the later of the server's own figures."""
-        if (
-            self.server_fps is None
-            or self.server_latency_ms is None
-            or (at_ns, fps, latency_ms) > (self.server_at_ns, self.server_fps, self.server_latency_ms)
-        ):
+        known = (self.server_at_ns, self.server_fps or 0.0, self.server_latency_ms or 0.0)
+        if self.server_fps is None or (at_ns, fps, latency_ms) > known:
             self.server_at_ns, self.server_fps, self.server_latency_ms = at_ns, fps, latency_ms
 
 
