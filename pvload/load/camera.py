@@ -160,14 +160,14 @@ class CameraSteps:
     def _set_all(self, known: list[str]) -> None:
         for name, value, shown_by_frames in planned_parameters(self._profile.camera):
             if name in known:
-                self._set(name, value, note="camera_not_as_planned" if shown_by_frames else "read_back")
+                self._set(name, value, shown_by_frames=shown_by_frames)
             elif name == EXPOSURE:
                 self._set_exposure()
             elif not shown_by_frames:
                 text = f"{self._device} has no parameter {name}, which the plan wants at {value}"
-                self._engine.send(command.Note(note="read_back", text=text, value=0))
+                self._engine.send(command.Note(note="camera_not_as_planned", text=text))
 
-    def _set(self, name: str, value: str, *, note: str) -> None:
+    def _set(self, name: str, value: str, *, shown_by_frames: bool) -> None:
         answered = self._call("SetParameter", device_id=self._device, parameter_name=name, value=value)
         if answered.status != "OK" or not answered.answer.get("success", False):
             said = answered.details or str(answered.answer.get("error_message", ""))
@@ -176,9 +176,11 @@ class CameraSteps:
             )
         read = self._get(name)
         same = read is not None and same_value(value, read)
-        if note == "read_back" or not same:
-            text = f"{name} = {read} was read back" + ("" if same else f", the plan wants {value}")
-            self._engine.send(command.Note(note=note, text=text, value=int(same)))
+        if not same:
+            text = f"{name} = {read} was read back, the plan wants {value}"
+            self._engine.send(command.Note(note="camera_not_as_planned", text=text))
+        elif not shown_by_frames:
+            self._engine.send(command.Note(note="read_back", text=f"{name} = {read} was read back", value=1))
 
     def _set_exposure(self) -> None:
         """A camera that has its exposure under another name (or none) is set by SetExposure."""

@@ -66,7 +66,8 @@ def early_source(arguments: Sequence[str] | None = None) -> Source:
 def add_options(parser: Any) -> None:
     """Adds pvload's options to Locust's parser; called again for every page of the web UI.
 
-    Web UI and master listen on loopback unless told otherwise: neither has any security of its own.
+    Web UI and master listen on loopback unless told otherwise: neither has any security of its own. Users of a worker
+    that is lost come again on the others.
     """
     group = parser.add_argument_group("pvload", "What is run, and where it is recorded.")
     actions = _add_source(group)
@@ -81,7 +82,7 @@ def add_options(parser: Any) -> None:
         _show(action, in_web_ui=False)
     for name, text in _FORM:
         _show(group.add_argument(name, default="", metavar="<value>", help=text), in_web_ui=True)
-    parser.set_defaults(web_host=LOOPBACK, master_bind_host=LOOPBACK)
+    parser.set_defaults(web_host=LOOPBACK, master_bind_host=LOOPBACK, enable_rebalancing=True)
 
 
 def _add_source(parser: Any) -> list[argparse.Action]:

@@ -53,6 +53,11 @@ class Processes:
         self._monitor: LineChild | None = None
         self._ending = False
 
+    @property
+    def monitors(self) -> bool:
+        """Is there a witness whose last words the collector should wait for?"""
+        return self._monitor is not None
+
     def start_sim(self) -> None:
         """Starts the simulator if the profile wants one; `address` is known afterwards."""
         if self._profile.target.address != "sim":

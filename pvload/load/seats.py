@@ -34,7 +34,7 @@ class Seats:
         self._calls[seat] = max(self._calls.get(seat, 0), number)
 
     def keep_only(self, nodes: Iterable[str]) -> None:
-        """Frees the seats of all other nodes: their workers are gone."""
+        """Frees the seats of all other nodes: their workers are gone, and their users come again elsewhere."""
         present = set(nodes)
         self._taken = {seat: node for seat, node in self._taken.items() if node in present}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import shutil
 import socket
 import tempfile
 from collections.abc import Callable
@@ -30,14 +29,13 @@ from pvload.load.children import ChildError
 from pvload.load.engine_client import EngineClient, Mailbox
 from pvload.load.messages import W, hear, say
 from pvload.load.run_folder import pvload_version
+from pvload.load.spools import SPOOL_BYTES, remove_empty, spool_place
 from pvload.plan.expected import expected_rate
 from pvload.profiles.load import from_canonical
 from pvload.profiles.schema import Profile
 from pvload.wire import command
 
 _log = logging.getLogger(__name__)
-SPOOL_BYTES: Final = 256 * 1024 * 1024
-MEMORY: Final = Path("/dev/shm")
 CLOSE_TIMEOUT_S: Final = 5.0
 LOOK_UP_TIMEOUT_S: Final = 10.0
 SEAT_TIMEOUT_S: Final = 10.0
@@ -140,7 +138,7 @@ class Station:
         if run is None or run.over.is_set():
             return
         run.ending.set()
-        self._close_streams(run)
+        self._close_streams(run, by="order")
         self._finish_engine(run)
 
     def _work_on(self, kind: type[W], work: Callable[[StationRun, W], None]) -> None:
@@ -193,7 +191,7 @@ class Station:
         folder = (
             Path(begin.run_dir) if run.same_host else Path(tempfile.gettempdir()) / f"pvload-{os.getuid()}" / run.id
         )
-        run.spool, spool_bytes = spool_place(run.id, run.worker, folder)
+        run.spool = spool_place(run.id, folder) / run.worker
         payload = next((one for one in profile.users if one.kind == "subscriber"), profile.users[0])
         start = command.Start(
             run=begin.run,
@@ -204,7 +202,7 @@ class Station:
             target=profile.target.model_copy(update={"address": begin.address}).model_dump(mode="json"),
             payload_check=payload.payload,
             payload_every=payload.payload_every,
-            spool_bytes=spool_bytes,
+            spool_bytes=SPOOL_BYTES,
         )
         return EngineClient(
             start,
@@ -247,13 +245,13 @@ class Station:
             at_ns=at_ns, reason=word.reason, warm_up_ns=word.warm_up_ns, planned_ns=word.planned_ns
         )
         engine.send(message, remember=True)
-        self._close_streams(run)
+        self._close_streams(run, by="run_end")
         self.tell(messages.Closed(run=run.id))
 
-    def _close_streams(self, run: StationRun) -> None:
+    def _close_streams(self, run: StationRun, *, by: str) -> None:
         engine = _of(run)
         for id in list(run.streams):
-            engine.send(command.Close(id=id, by="run_end"))
+            engine.send(command.Close(id=id, by=by))
         try:
             with gevent.Timeout(CLOSE_TIMEOUT_S):
                 while run.streams:
@@ -277,8 +275,7 @@ class Station:
         self._began.clear()
         run.over.set()
         finished = _of(run).finish()
-        if finished is not None and finished.delivered == finished.records:
-            _remove_empty(run.spool)
+        remove_empty(run.spool)
         return finished
 
     def _abandon(self, run: StationRun, word: messages.Abandon) -> None:
@@ -287,26 +284,6 @@ class Station:
         run.ending.set()
         run.over.set()
         _of(run).kill()
-
-
-def spool_place(run: str, worker: str, folder: Path) -> tuple[Path, int]:
-    """Where a worker's records are kept, and how many bytes: the host's memory if there is room, else `folder`."""
-    try:
-        free = shutil.disk_usage(MEMORY).free
-    except OSError:
-        free = 0
-    if free >= SPOOL_BYTES and os.access(MEMORY, os.W_OK):
-        return MEMORY / f"pvload-{os.getuid()}" / run / worker, SPOOL_BYTES
-    return folder / "spool" / worker, SPOOL_BYTES
-
-
-def _remove_empty(spool: Path) -> None:
-    """Removes the folders of a spool that was shipped to its end; what still holds something stays."""
-    for folder in (spool, spool.parent):
-        try:
-            folder.rmdir()
-        except OSError:
-            return
 
 
 def _of(run: StationRun) -> EngineClient:

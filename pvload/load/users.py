@@ -144,7 +144,7 @@ class StreamSubscriber(PvloadUser):
         """Before the next call; None: there is none."""
         if end.frames_came:
             back_off.reset()
-        if end.by in ("run_end", "engine"):
+        if run.ending.is_set() or end.by in ("run_end", "engine"):
             return None
         if end.by == "lost":
             return 0.0

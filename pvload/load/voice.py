@@ -19,9 +19,9 @@ class Voice:
     def __init__(self, *, supervised: bool) -> None:
         self._supervised = supervised
 
-    def began(self, folder: Path, run: str) -> None:
+    def began(self, folder: Path, run: str, *, ends: str) -> None:
         """The collector runs: from here on a report is certain."""
-        self._say({"is": "began", "run_dir": str(folder), "run": run}, f"pvload: recording in {folder}")
+        self._say({"is": "began", "run_dir": str(folder), "run": run}, f"pvload: recording in {folder}, ends {ends}")
 
     def remark(self, text: str) -> None:
         """Something a person should know and that stops nothing."""

@@ -9,10 +9,26 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
-from drive import SMALL, Command, free_port, live_frames, locust, pvload, run_dirs, sole_run, summary, until
+from drive import (
+    SMALL,
+    SMALL_FOR_LOCUST,
+    Command,
+    free_port,
+    live_frames,
+    locust,
+    pvload,
+    run_dirs,
+    sole_run,
+    summary,
+    until,
+)
+from pvload._pb import daq_pb2, daq_pb2_grpc
+from pvload.wire.journal import JournalReader
 
 
 @pytest.fixture
@@ -149,23 +165,64 @@ def test_a_camera_stopped_by_another_client_fails_with_the_moment(tmp_path: Path
     command.nothing_left()
 
 
-def test_a_camera_that_runs_already_is_not_touched(tmp_path: Path, started: list[Command]) -> None:
-    """if_running: refuse is INVALID, join measures it and never stops it, restart stops and starts it."""
-    profile = tmp_path / "sim.json"
-    sim = pvload(tmp_path / "sim", "sim", "--ledger", str(tmp_path / "ledger.jsonl"), "--port", "0")
+@pytest.fixture
+def daemon(tmp_path: Path, started: list[Command]) -> str:
+    """The address of a simulated daemon that outlives the runs."""
+    sim = pvload(tmp_path / "sim", "sim", "--log", str(tmp_path / "daemon.log"), "--port", "0")
     started.append(sim)
-    address = until(lambda: _address(sim), 20, "the simulator listens")
-    assert not profile.exists()
-    target = ("--target", address, "--set", f"target.log={tmp_path / 'none.log'}", "--set", "monitor.log=false")
-    waive = ("--set", 'criteria.waive=["driver_errors"]', "--duration", "4s")
-    joined_forever = pvload(tmp_path / "first", "run", "smoke", *target, *waive, "--set", "camera.if_running=join")
-    started.append(joined_forever)
-    assert joined_forever.wait() == 0, joined_forever.stdout + joined_forever.stderr  # it was idle: started and stopped
-    idle = pvload(tmp_path / "devices", "devices", address)
-    assert idle.wait(30) == 0, idle.stderr
-    assert "prime_bsi" in idle.stdout
-    sim.signal(signal.SIGINT)
-    assert sim.wait(20) == 0
+    address: str = until(lambda: _address(sim), 20, "the simulator listens")
+    return address
+
+
+def test_a_daemon_of_ones_own_is_measured_and_left_as_it_was(tmp_path: Path, daemon: str) -> None:
+    """`pvload devices` lists it; a run on it passes; a camera found running is refused, joined, or restarted."""
+    listed = pvload(tmp_path / "devices", "devices", daemon)
+    assert listed.wait(30) == 0, listed.stderr
+    assert "prime_bsi" in listed.stdout
+    base = ("run", "smoke", *SMALL, "--target", daemon, "--set", f"target.log={tmp_path / 'daemon.log'}")
+    assert pvload(tmp_path / "idle", *base, "--duration", "4s").wait() == 0
+
+    _start_camera(daemon)
+    refused = pvload(tmp_path / "refused", *base, "--duration", "4s")
+    assert refused.wait() == 4, refused.stdout + refused.stderr
+    assert "was running before" in refused.stderr
+    assert _streaming(daemon)
+
+    joined = pvload(tmp_path / "joined", *base, "--duration", "4s", "--set", "camera.if_running=join")
+    assert joined.wait() == 0, joined.stdout + joined.stderr
+    assert _streaming(daemon)
+
+    restarted = pvload(tmp_path / "restarted", *base, "--duration", "4s", "--set", "camera.if_running=restart")
+    assert restarted.wait() == 0, restarted.stdout + restarted.stderr
+    assert not _streaming(daemon)
+
+
+def test_another_worker_takes_the_operator_over_without_touching_the_camera(
+    tmp_path: Path, started: list[Command], daemon: str
+) -> None:
+    """The worker with the operator leaves in the middle: one StartStream and one StopStream in all, and a PASS."""
+    port = str(free_port())
+    workers = [locust(tmp_path / name, "--worker", "--master-port", port) for name in ("one", "two")]
+    master = locust(
+        tmp_path / "master",
+        *("--master", "--master-bind-port", port, "--expect-workers", "2"),
+        *("--headless", "-u", "2", "-t", "12s", *SMALL_FOR_LOCUST, "--pvload-target", daemon),
+        *("--pvload-set", f"target.log={tmp_path / 'daemon.log'}"),
+    )
+    started += [*workers, master]
+    until(lambda: live_frames(tmp_path / "master") > 20, 40, "frames")
+    run_dir = sole_run(tmp_path / "master")
+    notes = {worker.find("pvload.engine"): worker for worker in workers}
+    operator = _worker_of("StartStream", run_dir)
+    leaving = next(worker for pid, worker in notes.items() if pid == operator)
+    leaving.signal(signal.SIGTERM)
+    assert leaving.wait(20) == 0, leaving.stderr
+    assert master.wait() in (0, 1, 3), master.stdout + master.stderr
+    found = summary(run_dir)
+    counts = {one["method"]: one["count"] for one in found["unary"]}
+    assert (counts["StartStream"], counts["StopStream"]) == (1, 1)
+    assert found["accounting"]["undelivered"] == 0
+    assert not _streaming(daemon)
 
 
 def test_a_killed_engine_is_replaced_and_nothing_is_lost(tmp_path: Path, started: list[Command]) -> None:
@@ -202,3 +259,27 @@ def _address(sim: Command) -> str:
         except (ValueError, KeyError):
             continue
     return ""
+
+
+def _call(address: str, method: str, request: object) -> Any:
+    """A unary call by hand, as another client makes it."""
+    with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
+        return getattr(daq_pb2_grpc.HardwareServiceStub(channel), method)(request, timeout=10)
+
+
+def _start_camera(address: str) -> None:
+    assert _call(address, "StartStream", daq_pb2.StartStreamRequest(device_id="prime_bsi")).success
+
+
+def _streaming(address: str) -> bool:
+    return bool(_call(address, "GetDeviceState", daq_pb2.DeviceStateRequest(device_id="prime_bsi")).streaming)
+
+
+def _worker_of(method: str, run_dir: Path) -> int:
+    """Pid of the engine that made the call, from the journal."""
+    with JournalReader.open(run_dir / "journal.sqlite") as journal:
+        for sender in journal.senders():
+            records = [blob for _, _, blob, _ in journal.batches(sender.sender) if blob is not None]
+            if sender.hello.role == "engine" and method.encode() in b"".join(records):
+                return sender.hello.pid
+    return 0

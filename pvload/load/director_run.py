@@ -1,0 +1,55 @@
+"""One run as the director sees it: what was made, who answered, how far it is, what it came to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gevent.event import Event
+
+from pvload.clock import NS_PER_S
+from pvload.errors import PvloadError
+from pvload.load import messages
+from pvload.load.processes import Processes, Result
+from pvload.load.run_folder import RunFolder
+from pvload.load.seats import Seats
+from pvload.plan.check import Plan
+from pvload.profiles.schema import Profile
+
+
+class DirectorRun:
+    """One run as the director sees it."""
+
+    def __init__(self, folder: RunFolder, profile: Profile, plan: Plan, processes: Processes, frames: int) -> None:
+        self.id = folder.manifest.run
+        self.folder = folder
+        self.profile = profile
+        self.plan = plan
+        self.processes = processes
+        self.frames = frames
+        """Frames after which every stream, and then the run, ends; 0: by time."""
+        self.state = "beginning"
+        self.stop_asked = Event()
+        self.over = Event()
+        self.seats = Seats()
+        self.stations: dict[str, messages.Ready] = {}
+        """Node -> what its engine said when it was ready."""
+        self.replies: dict[tuple[str, str], Any] = {}
+        """(word's name, node) -> the node's answer."""
+        self.operator_node = ""
+        self.began_ns = 0
+        self.started_ns: int | None = None
+        """Run axis: when StartStream was sent, or the first stream was opened where nobody here starts the camera."""
+        self.joined = False
+        self.done: dict[tuple[str, int], int] = {}
+        self.collecting = False
+        self.failure: PvloadError | None = None
+        self.result: Result | None = None
+
+    @property
+    def planned_ns(self) -> int:
+        """Length of the run by its plan."""
+        return int(self.profile.run.duration * NS_PER_S)
+
+
+class Interrupted(PvloadError):  # noqa: N818 - an order, not an error
+    """The run was asked to end before it had begun."""
