@@ -16,7 +16,7 @@ from pvload.profiles.schema import Profile
 from pvload.report.write import write
 from pvload.stats.config import fold_config
 from pvload.stats.fold import RunFold
-from pvload.verdict.judge import judge_run
+from pvload.verdict.judge import judge_run, judge_so_far
 from pvload.wire.live import LiveFigures
 from pvload.wire.run_directory import PROFILE, REPORT, read_manifest
 
@@ -56,7 +56,7 @@ def judged_work(run_dir: Path, profile: Profile, run_hex: str) -> Work:
         return glance.figures(fold.live())
 
     def verdict_so_far() -> str:
-        return str(judge_run(fold.summary(), profile).result)
+        return str(judge_so_far(fold.summary(), profile).result)
 
     def conclude(trouble: str) -> Outcome:
         summary = fold.summary()
