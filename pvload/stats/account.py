@@ -200,9 +200,10 @@ class Account:
         kind = _LOG_CLASSES.get(code, LogClass.OTHER)
         if kind is LogClass.OTHER:
             return
-        self.log.lines[kind.name.lower()] += 1
+        lines = 1 + int(row["suppressed"])
+        self.log.lines[kind.name.lower()] += lines
         if kind in DRIVER_ERRORS:
-            self.log.driver_errors += 1
+            self.log.driver_errors += lines
         if kind in _TELLING:
             self.log.examples.add(Moment(int(row["t_ns"]), texts.text(int(row["line"])), kind.name.lower()))
 
