@@ -99,7 +99,7 @@ class Session:
                 self._send_due(now_ns)
             self._listen()
             now_ns = self._clock.monotonic_ns()
-            if self._is_lost(now_ns):
+            if self._over is None and self._is_lost(now_ns):
                 return Over.LOST
         return self._over
 
@@ -126,6 +126,7 @@ class Session:
             self._send_next()
         if total is not None and self.outbox.sent >= total and not self._fin_sent:
             self._fin_sent = True
+            self._progress_ns = self._clock.monotonic_ns()
             self._say(Message.FIN, count=total)
 
     def _send_next(self) -> None:
@@ -147,9 +148,10 @@ class Session:
         ready = dict(self._poller.poll(_TICK_MS))
         while self._over is None and self._socket.poll(0):
             self._take(self._socket.recv_multipart(zmq.NOBLOCK))
-        if self._over is None and self._events in ready and self.connected:
+        if self._events in ready:
             recv_monitor_message(self._events)
-            self._over = Over.LOST
+            if self._over is None and self.connected:
+                self._over = Over.LOST
 
     def _take(self, frames: list[bytes]) -> None:
         now_ns = self._clock.monotonic_ns()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -176,3 +179,32 @@ def test_without_a_collector_nothing_hangs(spools: Path) -> None:
     assert time.monotonic() - began < 3
     assert "belongs to run" in shipper.kept[0]
     assert len(list(spools.iterdir())) == 3
+
+
+def test_a_port_that_hangs_up_costs_no_processor(spools: Path) -> None:
+    """Something that accepts and closes is tried again at the pace of patience, not in a busy loop."""
+    spool = make(spools, OWN, pid=os.getpid(), incarnation=0)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        stopping = threading.Event()
+
+        def hang_up() -> None:
+            other.settimeout(0.05)
+            while not stopping.is_set():
+                with contextlib.suppress(TimeoutError):
+                    other.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        shipper = Shipper(
+            f"tcp://127.0.0.1:{other.getsockname()[1]}", spools, run=RUN, clock=SystemClock(), patience_s=0.5
+        )
+        shipper.start()
+        began = time.process_time()
+        stopping.wait(1.0)
+        used = time.process_time() - began
+        shipper.stop()
+        stopping.set()
+        thread.join()
+    spool.close()
+    assert not shipper.connected
+    assert used < 0.5
