@@ -238,6 +238,22 @@ def test_an_image_too_large_to_make_is_refused_at_the_start(sim: Simulated) -> N
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+def test_clients_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
+    """Some leave before a frame, some after, some never read; every slot comes back and the camera goes on."""
+    with simulated(tmp_path, streams_per_client=0, model="grid", relay=True) as sim:
+        sim.camera(exposure_ms=10)
+        sim.start()
+        for number in range(30):
+            stream = sim.open()
+            if number % 3:
+                stream.take(number % 3)
+            stream.leave()
+        opened = len(sim.entries("call_opened"))
+        until(lambda: len(sim.entries("slot_released")) == len(sim.entries("call_opened")), "every slot")
+        assert opened >= 20
+        assert len(sim.open().opened().take(3)) == 3
+
+
 def test_the_streaming_flag_is_a_trap_on_an_idle_camera(sim: Simulated) -> None:
     """Setting acquisition.streaming starts nothing, and StartStream then believes it."""
     sim.camera(exposure_ms=10)
