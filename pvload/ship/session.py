@@ -99,11 +99,13 @@ class Session:
                 self._send_due(now_ns)
             self._listen()
             now_ns = self._clock.monotonic_ns()
-            if self._over is None and self._is_lost(now_ns):
+            if self._is_lost(now_ns):
                 return Over.LOST
         return self._over
 
     def _is_lost(self, now_ns: int) -> bool:
+        if self._over is not None:
+            return False
         if now_ns - self._heard_ns > self._patience_ns:
             return True
         return self._owes() and now_ns - self._progress_ns > self._patience_ns
