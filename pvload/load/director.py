@@ -149,7 +149,7 @@ class Director:
         folder = RunFolder.make(
             Path(str(self._options.get("pvload_runs") or "runs")),
             loaded=loaded,
-            command=shlex.split(str(self._options.get("pvload_command") or "")) or sys.argv,
+            command=shlex.split(str(self._options.get("pvload_command") or "")) or ["locust", *sys.argv[1:]],
             clock=self._clock,
         )
         self.runs += 1

@@ -32,6 +32,9 @@ _PR_SET_PDEATHSIG: Final = 1
 MASTER_PATIENCE_S: Final = 20.0
 """How long a worker that was interrupted waits for its master to end the run for all."""
 
+QUIT_PATIENCE_S: Final = 5.0
+"""And then for the master to tell it to quit, so that it does not look lost."""
+
 
 class Plugin:
     """One process of Locust."""
@@ -112,7 +115,8 @@ class Plugin:
             return
         station = self._station
         if station is not None and station.run is not None:
-            station.run.over.wait(MASTER_PATIENCE_S)
+            station.run.told.wait(MASTER_PATIENCE_S)
+            gevent.sleep(QUIT_PATIENCE_S)
         _raise_in_main(KeyboardInterrupt())
 
 

@@ -26,7 +26,7 @@ from pvload.errors import PvloadError
 from pvload.load import messages, statistics
 from pvload.load.camera import CameraSteps, Start
 from pvload.load.children import ChildError
-from pvload.load.engine_client import EngineClient, Mailbox
+from pvload.load.engine_client import FINISH_TIMEOUT_S, EngineClient, Mailbox
 from pvload.load.messages import W, hear, say
 from pvload.load.run_folder import pvload_version
 from pvload.load.spools import SPOOL_BYTES, remove_empty, spool_place
@@ -63,6 +63,9 @@ class StationRun:
         self.started: Start | None = None
         """This station's operator started the acquisition."""
         self.over = Event()
+        """The engine is being finished, or is gone."""
+        self.told = Event()
+        """The director knows how the engine ended."""
 
     @property
     def has_operator(self) -> bool:
@@ -135,11 +138,15 @@ class Station:
     def leave(self) -> None:
         """This worker goes while a run is on (it was told to quit alone): closes its part in order."""
         run = self.run
-        if run is None or run.over.is_set():
+        if run is None:
+            return
+        if run.over.is_set():
+            run.told.wait(FINISH_TIMEOUT_S)
             return
         run.ending.set()
         self._close_streams(run, by="order")
         self._finish_engine(run)
+        run.told.set()
 
     def _work_on(self, kind: type[W], work: Callable[[StationRun, W], None]) -> None:
         """Works on such words in a greenlet each; a word of another run is dropped."""
@@ -270,6 +277,7 @@ class Station:
         finished = self._finish_engine(run)
         records, delivered = (finished.records, finished.delivered) if finished is not None else (-1, -1)
         self.tell(messages.Finished(run=word.run, records=records, delivered=delivered))
+        run.told.set()
 
     def _finish_engine(self, run: StationRun) -> command.Finished | None:
         self._began.clear()
@@ -284,6 +292,7 @@ class Station:
         run.ending.set()
         run.over.set()
         _of(run).kill()
+        run.told.set()
 
 
 def _of(run: StationRun) -> EngineClient:

@@ -88,6 +88,6 @@ class Stations:
         with gevent.Timeout(timeout_s, False):
             while any((kind.NAME, node) not in run.replies for node in nodes if node in self.present()):
                 gevent.sleep(BEAT_S)
-        late = [node for node in nodes if (kind.NAME, node) not in run.replies]
+        late = [node for node in nodes if node in self.present() and (kind.NAME, node) not in run.replies]
         if late:
             _log.error("no %s within %g s from %s", kind.NAME, timeout_s, ", ".join(late))
