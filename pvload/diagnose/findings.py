@@ -51,7 +51,7 @@ def _death(summary: Summary) -> list[Finding]:
         alive = {call.subscriber for call in summary.calls if _was_open(call, at_s)}
         gone = {call.subscriber for call in together}
         if alive <= gone:
-            text = f"the daemon died or was shut down: all {len(gone)} streams ended UNAVAILABLE within {DIED_WITHIN_S:g} s"
+            text = f"the daemon died or was shut down: all {len(gone)} streams ended UNAVAILABLE at once"
             later = [call for call in summary.calls if call.opened_at_s > at_s and _had(call)]
             text += "; it came back" if later else "; it did not come back"
             back_s = min((call.opened_at_s for call in later), default=summary.facts.length_s)
@@ -96,7 +96,8 @@ def _event(summary: Summary, device: str, group: list[Stall]) -> Finding:
         call.subscriber for call in summary.calls if call.device == device and _was_open(call, longest.at_s + 0.1)
     }
     if longest.uncertainty_s >= OURS_SHARE * longest.length_s:
-        text = f"{length} without a frame on {_names(silent)}: the generator itself was late for {longest.uncertainty_s:.2f} s of it"
+        late = f"the generator itself was late for {longest.uncertainty_s:.2f} s of it"
+        text = f"{length} without a frame on {_names(silent)}: {late}"
         return Finding(Severity.DOUBT, longest.at_s, text, longest.length_s)
     number = longest.last_frame_number
     after = f"after frame_number {number}" if number is not None else f"after {longest.frame_index} frames"
@@ -125,7 +126,8 @@ def _stopped(summary: Summary, device: str, silent: set[str], stall: Stall) -> s
     if any(one.errors for one in figures) or stall.frame_index == 0:
         return "; it never came back"
     if {one.name for one in summary.subscribers if one.device == device} <= silent:
-        return "; to the end of the run, streams open and without an error: the camera stopped, or another client stopped it"
+        quiet = "; to the end of the run, streams open and without an error"
+        return f"{quiet}: the camera stopped, or another client stopped it"
     return "; to the end of the run, the stream open and without an error"
 
 
@@ -225,7 +227,8 @@ def _doubts(summary: Summary) -> list[Finding]:
     ]
     accounting = summary.accounting
     if accounting.missing or accounting.undelivered:
-        text = f"{accounting.missing + accounting.undelivered} records of {accounting.recorded or 'an unknown number'} are missing"
+        recorded = "an unknown number" if accounting.recorded is None else f"{accounting.recorded}"
+        text = f"{accounting.missing + accounting.undelivered} records of {recorded} are missing"
         found.append(Finding(Severity.DOUBT, None, text))
     found += [Finding(Severity.NOTICE, step.at_s, step.reason) for step in summary.target_clock.steps[:10]]
     restarts = summary.run.restarts

@@ -7,7 +7,7 @@ interleaving of senders can change a summary: tests hold it to that, value for v
 
 from __future__ import annotations
 
-import copy
+import pickle
 
 from pvload.stats.conclude import conclude
 from pvload.stats.config import FoldConfig
@@ -57,7 +57,8 @@ class RunFold:
 
     def summary(self) -> Summary:
         """What the run came to, as if it ended with the last records. Changes nothing; more records may follow."""
-        senders = copy.deepcopy([self._senders[key] for key in sorted(self._senders)])
+        # A copy of the whole state, several times faster than `copy.deepcopy`; the bytes never leave this line.
+        senders: list[SenderFold] = pickle.loads(pickle.dumps([self._senders[key] for key in sorted(self._senders)]))
         for sender in senders:
             sender.finish()
         return conclude(senders, self._config, self._rejected)

@@ -9,7 +9,8 @@ the loss itself does not hide the grid.
 
 On a stable grid, a step that is k whole periods too long is k lost frames if source timestamps *and* arrivals stay
 shifted over the next ten frames. If the timestamps come back, the frame was *late*. If arrivals did not shift, it was a
-step of the target's clock. Blocks are cut by the number of frames alone, so batches cannot matter.
+step of the target's clock. A block without a step that could be one is only examined to learn whether there is a grid
+(the first, second, fourth ... block, until one has it). Blocks are cut by the number of frames alone, so batches cannot matter.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ SMALLEST: Final = 120
 """A tail with fewer frames decides nothing."""
 SPREAD_RATIO: Final = 3.0
 LONG_STEP: Final = 50
+UNEVEN: Final = 1.4
+"""A block whose longest step is below this many of its shortest holds none that is 1.5 times the usual one."""
 ROUNDING_NS: Final = 1000
 """Spreads below a microsecond are rounding."""
 
@@ -35,12 +38,14 @@ Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 class Grid:
     """The source timestamps of one call, in blocks. Holds at most one block and what is being added."""
 
-    __slots__ = ("_before", "_rows", "_size", "late", "lost", "stable")
+    __slots__ = ("_before", "_number", "_rows", "_size", "late", "lost", "stable")
 
     def __init__(self) -> None:
         self._rows: list[Int64s] = []
         self._size = 0
         self._before = 0
+        self._number = 0
+        """Full blocks so far."""
         self.lost = 0
         self.late = 0
         self.stable = False
@@ -71,16 +76,30 @@ class Grid:
     def _blocks(self) -> None:
         rows = np.concatenate(self._rows, axis=1)
         start = self._before
-        while rows.shape[1] - start >= BLOCK + MARGIN:
-            low = max(0, start - BLOCK)
-            lost, late, stable = _examine(rows[:, low : start + BLOCK + MARGIN], start - low, start - low + BLOCK)
-            self.lost += lost
-            self.late += late
-            self.stable |= stable
+        count = (rows.shape[1] - start - MARGIN) // BLOCK
+        telling = _uneven(rows, start, count)
+        for at in range(count):
+            self._number += 1
+            if telling[at] or (not self.stable and self._number & (self._number - 1) == 0):
+                low = max(0, start - BLOCK)
+                lost, late, stable = _examine(rows[:, low : start + BLOCK + MARGIN], start - low, start - low + BLOCK)
+                self.lost += lost
+                self.late += late
+                self.stable |= stable
             start += BLOCK
         low = max(0, start - BLOCK)
         self._rows = [rows[:, low:].copy()]
         self._size, self._before = rows.shape[1] - low, start - low
+
+
+def _uneven(rows: Int64s, start: int, count: int) -> list[bool]:
+    """For each of `count` blocks from `start`, whether one of its steps could be a whole period too long."""
+    first, stop = max(start - 1, 0), start + count * BLOCK
+    steps = np.diff(rows[1, first:stop]) / np.diff(rows[0, first:stop])
+    edges = np.maximum(np.arange(count) * BLOCK - (start == 0), 0)
+    low, high = np.minimum.reduceat(steps, edges), np.maximum.reduceat(steps, edges)
+    uneven: list[bool] = (high >= UNEVEN * low).tolist()
+    return uneven
 
 
 def _examine(rows: Int64s, first: int, stop: int) -> tuple[int, int, bool]:

@@ -52,11 +52,21 @@ def _frames(draw: Any, stream: Stream, call: int, begin_ms: int, count: int) -> 
             made += 1
         elif what == "w":
             stream.frame(
-                T0 + (now - 1) * MS, camera.number + 1, call, sent=camera.sent + 1, dropped=camera.dropped,
-                source=source + PERIOD_MS * MS, metrics=metrics,
+                T0 + (now - 1) * MS,
+                camera.number + 1,
+                call,
+                sent=camera.sent + 1,
+                dropped=camera.dropped,
+                source=source + PERIOD_MS * MS,
+                metrics=metrics,
             )
             stream.frame(
-                T0 + now * MS, camera.number, call, sent=camera.sent, dropped=camera.dropped, source=source,
+                T0 + now * MS,
+                camera.number,
+                call,
+                sent=camera.sent,
+                dropped=camera.dropped,
+                source=source,
                 metrics=metrics,
             )
             camera.number, camera.sent, made = camera.number + 1, camera.sent + 1, made + 2
@@ -67,9 +77,17 @@ def _frames(draw: Any, stream: Stream, call: int, begin_ms: int, count: int) -> 
         elif what == "f":
             n = draw(st.integers(1, 5))
             stream.put(
-                Kind.FOLDED, T0 + (now + 90) * MS, ref=call, first_ns=T0 + now * MS, frames=n, message_bytes=n,
-                frames_sent=camera.sent + n - 1 if metrics else 0, frames_dropped=camera.dropped,
-                frame_number=camera.number + n - 1, longest_ns=30 * MS, source_ns=source,
+                Kind.FOLDED,
+                T0 + (now + 90) * MS,
+                ref=call,
+                first_ns=T0 + now * MS,
+                frames=n,
+                message_bytes=n,
+                frames_sent=camera.sent + n - 1 if metrics else 0,
+                frames_dropped=camera.dropped,
+                frame_number=camera.number + n - 1,
+                longest_ns=30 * MS,
+                source_ns=source,
             )
             camera.number, camera.sent, now, made = camera.number + n - 1, camera.sent + n - 1, now + 90, made + n
             continue
@@ -92,7 +110,11 @@ def streams(draw: Any, *, senders: int = 2) -> list[Stream]:
             ordinal = draw(st.integers(0, 1))
             now += draw(st.integers(1, 3000))
             stream.open(
-                T0 + now * MS, call, ordinal=ordinal, number=call, max_fps=draw(st.sampled_from([0, 0, 4])),
+                T0 + now * MS,
+                call,
+                ordinal=ordinal,
+                number=call,
+                max_fps=draw(st.sampled_from([0, 0, 4])),
                 headers=draw(st.booleans()),
             )
             now, made = _frames(draw, stream, call, now, draw(st.integers(0, 25)))
@@ -101,7 +123,11 @@ def streams(draw: Any, *, senders: int = 2) -> list[Stream]:
                 now += draw(st.integers(0, 4000))
                 by = draw(st.sampled_from(list(EndedBy)))
                 stream.ended(
-                    T0 + now * MS, call, frames=made, by=by, status=draw(st.sampled_from([0, 8, 14])),
+                    T0 + now * MS,
+                    call,
+                    frames=made,
+                    by=by,
+                    status=draw(st.sampled_from([0, 8, 14])),
                     details=draw(st.sampled_from(["", "gone", "Maximum concurrent streams (3) exceeded"])),
                 )
         if draw(st.booleans()):

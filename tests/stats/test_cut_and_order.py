@@ -21,8 +21,12 @@ CONFIG = FoldConfig(warm_up_ns=700 * MS, window_ns=3_000 * MS)
 def _cut_at_random(every: list[Stream], seed: int) -> RunFold:
     """The same records in random pieces, senders interleaved, folded after each piece and read in between."""
     chance = random.Random(seed)
-    pieces = {stream.sender: cut(stream, chance.sample(range(stream.records.size + 1), k=min(
-        chance.choice([1, 5, 40]), stream.records.size))) for stream in every}
+    pieces = {
+        stream.sender: cut(
+            stream, chance.sample(range(stream.records.size + 1), k=min(chance.choice([1, 5, 40]), stream.records.size))
+        )
+        for stream in every
+    }
     run = RunFold(CONFIG)
     for stream in chance.sample(every, len(every)):
         run.hello(stream.sender, stream.hello)

@@ -1,0 +1,191 @@
+"""The vectorised fold against a slow one in plain Python, on small random runs of one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pvload.stats.config import FoldConfig
+from tests.stats.stream import MS, T0, Stream, summary
+
+STALL_MS = 500
+
+
+@dataclass
+class Truth:
+    """A schedule of one call, and what was done in it."""
+
+    frames: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    """arrival_ms, frame_number, source_ms, frames_sent, frames_dropped."""
+    backpressure: int = 0
+    unseen: int = 0
+    transport: int = 0
+    duplicates: int = 0
+    early: int = 0
+    """Duplicates before numbering."""
+    reorders: int = 0
+    restarts: int = 0
+
+
+@st.composite
+def truths(draw: Any) -> Truth:
+    """Faults that can be told apart: each is followed by an ordinary frame."""
+    truth, now, number, sent, dropped = Truth(), 1000, 5, 1, 0
+    truth.frames.append((now, number, now - 3, sent, dropped))
+    for what in draw(
+        st.lists(
+            st.sampled_from(
+                ["plain", "back", "unseen", "lost", "twice", "early", "swap", "swap early", "restart", "pause", "mixed"]
+            ),
+            max_size=25,
+        )
+    ):
+        now += draw(st.integers(20, 120))
+        number, sent = number + 1, sent + 1
+        n = draw(st.integers(1, 4))
+        if what in ("back", "mixed"):
+            number, dropped, truth.backpressure = number + n, dropped + n, truth.backpressure + n
+        if what in ("unseen", "mixed"):
+            number, truth.unseen = number + n, truth.unseen + n
+        if what in ("lost", "mixed"):
+            number, sent, truth.transport = number + n, sent + n, truth.transport + n
+        if what == "twice":
+            truth.frames.append((now - 1, number - 1, truth.frames[-1][2], sent - 1, dropped))
+            truth.duplicates += 1
+        if what == "early":
+            truth.frames.append((now - 1, number - 1, truth.frames[-1][2], sent, dropped))
+            sent, truth.early = sent + 1, truth.early + 1
+        if what == "swap":
+            truth.frames.append((now - 1, number + 1, now + 90, sent + 1, dropped))
+            truth.frames.append((now, number, now - 3, sent, dropped))
+            now, number, sent, truth.reorders = now + 100, number + 2, sent + 2, truth.reorders + 1
+        if what == "swap early":
+            truth.frames.append((now - 1, number + 1, now + 90, sent, dropped))
+            truth.frames.append((now, number, now - 3, sent + 1, dropped))
+            now, number, sent, truth.reorders = now + 100, number + 2, sent + 2, truth.reorders + 1
+        if what == "restart":
+            number, truth.restarts = draw(st.integers(0, 1)), truth.restarts + 1
+        if what == "pause":
+            now += draw(st.sampled_from([300, 600, 5000]))
+        truth.frames.append((now, number, now - 3, sent, dropped))
+    return truth
+
+
+@settings(max_examples=80, deadline=None)
+@given(truth=truths())
+def test_every_class_of_missing_frames_equals_what_was_done(truth: Truth) -> None:
+    """No frame is counted twice or in two classes, whatever follows on what."""
+    stream = Stream().open(0.9)
+    for arrival, number, source, sent, dropped in truth.frames:
+        stream.frame(T0 + arrival * MS, number, sent=sent, dropped=dropped, source=T0 + source * MS)
+    run = summary(stream.end(T0 + (truth.frames[-1][0] + 10) * MS)).run
+    assert run.frames == len(truth.frames)
+    assert (run.missing.backpressure, run.missing.unseen, run.missing.transport, run.missing.undecided) == (
+        truth.backpressure,
+        truth.unseen,
+        truth.transport,
+        0,
+    )
+    assert (run.duplicates, run.duplicates_before_numbering) == (truth.duplicates, truth.early)
+    assert (run.reorders, run.restarts) == (truth.reorders, truth.restarts)
+
+
+@dataclass(frozen=True)
+class Slow:
+    """What the slow fold found, milliseconds."""
+
+    due: int
+    stalls: list[tuple[int, int, bool, int]]
+    """begin, length, censored, frames before it."""
+    silence: int
+    gaps: list[int]
+    weighted: int
+
+
+def slow_fold(opened: int, arrivals: list[int], edges: list[tuple[int, bool]], end: int) -> Slow:
+    """One millisecond after the other."""
+    wanted = not edges
+    due, silence, weighted = 0, 0, 0
+    since: int | None = None
+    since_frame = False
+    stalls, gaps, seen = [], [], 0
+
+    def close(now: int, *, censored: bool) -> None:
+        nonlocal silence, weighted
+        if since is None:
+            return
+        length = now - since
+        silence, weighted = max(silence, length), weighted + length * length
+        if length > STALL_MS:
+            stalls.append((since, length, censored, seen))
+
+    for now in range(0, end + 1):
+        for at, on in edges:
+            if at == now:
+                if wanted and not on and now > opened:
+                    close(now, censored=True)
+                    since = None
+                wanted = on
+        if now >= opened and wanted and since is None:
+            since, since_frame = now, False
+        for _ in range(arrivals.count(now)):
+            if wanted:
+                close(now, censored=False)
+                if since_frame and since is not None:
+                    gaps.append(now - since)
+                since, since_frame = now, True
+            seen += 1
+        if now == end:
+            if wanted:
+                close(now, censored=True)
+        elif now >= opened and wanted:
+            due += 1
+    return Slow(due, stalls, silence, sorted(gaps), weighted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(st.sampled_from([0, 1, 40, 100, 499, 500, 501, 1300]), min_size=1, max_size=15),
+    toggles=st.lists(st.integers(5, 900), max_size=4),
+    tail=st.sampled_from([1, 400, 900, 2500]),
+    recorded_late=st.integers(0, 1500),
+)
+def test_stalls_silence_and_due_time_equal_the_slow_fold(
+    steps: list[int], toggles: list[int], tail: int, recorded_late: int
+) -> None:
+    """With the plan's edges at any moment, told up to 1.5 s after the fact."""
+    opened = 50
+    arrivals = [opened + 7 + sum(steps[: at + 1]) for at in range(len(steps))]
+    edges = [(10, True), *((20 + sum(toggles[: at + 1]), at % 2 == 1) for at in range(len(toggles)))] if toggles else []
+    end = arrivals[-1] + tail
+    edges = [edge for edge in edges if edge[0] < end]
+    slow = slow_fold(opened, arrivals, edges, end)
+    stream = Stream()
+    pending = list(edges)
+    if pending:
+        stream.wanted(T0 + pending[0][0] * MS, on=pending.pop(0)[1])
+    stream.open(T0 + opened * MS)
+    for number, arrival in enumerate(arrivals):
+        while pending and pending[0][0] + recorded_late <= arrival:
+            at, on = pending.pop(0)
+            stream.wanted(T0 + at * MS, on=on)
+        stream.frame(T0 + arrival * MS, number)
+    for at, on in pending:
+        stream.wanted(T0 + at * MS, on=on)
+    stream.end(T0 + end * MS)
+    run = summary(stream, config=FoldConfig(stall_ns=STALL_MS * MS)).run
+    start = (edges[0][0] if edges else opened) / 1000
+    found = [
+        (round((s.at_s + start) * 1000), round(s.length_s * 1000), s.censored, s.frame_index) for s in run.stalls.listed
+    ]
+    assert found == slow.stalls
+    assert round(run.due_s * 1000) == slow.due
+    assert round(run.longest_silence_s * 1000) == slow.silence
+    assert run.inter_arrival_ms.n == len(slow.gaps)
+    if slow.gaps:
+        assert run.inter_arrival_ms.max == slow.gaps[-1]
+    if run.gaps.mean_s is not None and slow.due:
+        assert abs(run.gaps.mean_s * 1000 - slow.weighted / slow.due) < 1e-6 * slow.weighted / slow.due + 1e-9
