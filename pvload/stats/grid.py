@@ -10,7 +10,8 @@ the loss itself does not hide the grid.
 On a stable grid, a step that is k whole periods too long is k lost frames if source timestamps *and* arrivals stay
 shifted over the next ten frames. If the timestamps come back, the frame was *late*. If arrivals did not shift, it was a
 step of the target's clock. A block without a step that could be one is only examined to learn whether there is a grid
-(the first, second, fourth ... block, until one has it). Blocks are cut by the number of frames alone, so batches cannot matter.
+(the first, second, fourth ... block, until one has it). Blocks are cut by the number of frames alone, so batches cannot
+matter.
 """
 
 from __future__ import annotations

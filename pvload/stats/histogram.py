@@ -1,8 +1,8 @@
 """A histogram of int64 values with buckets of constant relative width, exactly mergeable.
 
 128 buckets an octave, found by the bits of the float64 value (no logarithm, so the same value falls into the same
-bucket on every machine and in every batch). A quantile is off by at most 0.4 % of its value. Counts and the sum are integers:
-any order of `add` and `merge` gives the same histogram. Negative values have mirrored buckets of their own.
+bucket on every machine and in every batch). A quantile is off by at most 0.4 % of its value. Counts and the sum are
+integers: any order of `add` and `merge` gives the same histogram. Negative values have mirrored buckets of their own.
 """
 
 from __future__ import annotations

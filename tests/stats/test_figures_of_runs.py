@@ -1,0 +1,265 @@
+"""Figures of small runs whose truth is known by construction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pvload.profiles.schema import Profile
+from pvload.stats.call import decimated
+from pvload.stats.config import FoldConfig, fold_config
+from pvload.stats.histogram import Histogram
+from pvload.stats.summary_json import to_json
+from pvload.wire.event import EndedBy, Kind, LogClass, NoteClass, UserChange
+from tests.stats.stream import MS, T0, S, Stream, fold, summary
+
+
+@given(st.lists(st.integers(-(10**15), 10**15), min_size=1, max_size=200), st.integers(0, 200))
+def test_histogram_is_exact_in_sums_and_within_its_error_in_quantiles(values: list[int], at: int) -> None:
+    """Against exact numpy, in two parts merged."""
+    first, second = Histogram(), Histogram()
+    first.add(np.array(values[:at], np.int64))
+    second.add(np.array(values[at:], np.int64))
+    second.merge(first)
+    exact = np.sort(np.array(values))
+    assert (second.n, second.total) == (len(values), sum(values))
+    assert (second.minimum, second.maximum) == (min(values), max(values))
+    for share in (0.0, 0.5, 0.9, 0.999, 1.0):
+        truth = int(exact[max(0, int(np.ceil(share * len(values))) - 1)])
+        found = second.quantile(share)
+        assert found is not None
+        assert abs(found - truth) <= 0.005 * abs(truth)
+
+
+def test_rate_and_coverage_are_over_due_time_after_warm_up() -> None:
+    """10 frames/s stated, 8 given: fps 8, coverage 0.8."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.125, 0.125, 160).end(20.0)
+    run = summary(stream, config=FoldConfig(warm_up_ns=5 * S)).run
+    assert run.expected_hz == 10.0
+    assert run.expected_is_stated
+    assert run.judged_s == pytest.approx(20.0 - 5.125)
+    assert run.fps == pytest.approx(8.0, abs=0.1)
+    assert run.coverage == pytest.approx(0.8, abs=0.01)
+
+
+def test_without_a_stated_rate_it_is_measured() -> None:
+    run = summary(Stream().open(0.0).frames(0.05, 0.05, 200).end(10.1)).run
+    assert run.expected_hz == pytest.approx(20.0)
+    assert not run.expected_is_stated
+
+
+@pytest.mark.parametrize(("rate", "limit", "kept"), [(100.0, 30, 25.0), (30.0, 20, 15.0), (9.5, 10, 9.5), (50, 0, 50)])
+def test_decimation_keeps_every_kth_frame(rate: float, limit: int, kept: float) -> None:
+    assert decimated(rate, limit) == kept
+
+
+def test_a_stream_that_never_gave_a_frame_is_one_stall_of_its_whole_life() -> None:
+    figures = summary(Stream().wanted(0.0, rate=10.0).open(1.0).end(20.0)).run
+    assert [(s.length_s, s.censored, s.frame_index) for s in figures.stalls.listed] == [(19.0, True, 0)]
+    assert figures.coverage == 0.0
+    assert figures.longest_silence_s == 19.0
+
+
+def test_a_stream_never_accepted_has_no_due_time() -> None:
+    """Refused before a first open: neither error nor stall nor silence."""
+    stream = Stream().open(0.0, headers=False)
+    stream.ended(0.5, by=EndedBy.SERVER, status=16, details="missing authorization token").end(10.0)
+    found = summary(stream)
+    assert found.subscribers[0].opened == 0
+    assert found.run.due_s == found.run.longest_silence_s == 0.0
+    assert found.run.errors == {}
+    assert found.run.refused == {"UNAUTHENTICATED": 1}
+    assert found.run.unexpected_ends == 0
+
+
+def test_a_refusal_for_the_stream_limit_is_admission() -> None:
+    stream = Stream().open(0.0, headers=False)
+    stream.ended(0.1, by=EndedBy.SERVER, status=8, details="Maximum concurrent streams (3) exceeded for client x")
+    run = summary(stream.end(5.0)).run
+    assert (run.admission_refused, run.errors, run.unexpected_ends, run.stalls.count) == (1, {}, 0, 0)
+
+
+def test_a_lost_connection_is_an_error_and_its_outage_is_silence() -> None:
+    """Killed at 2.0 s, open again at 4.5 s with a frame at 4.6 s; a clean OK that nobody ordered counts too."""
+    stream = Stream().open(0.0).frames(0.1, 0.1, 20).ended(2.0, by=EndedBy.SERVER, status=14, frames=20)
+    stream.open(4.5, 2, number=2).frames(4.6, 0.1, 10, 2).ended(6.0, 2, by=EndedBy.SERVER, status=0, frames=10)
+    found = summary(stream.end(7.0))
+    run = found.run
+    assert (run.errors, run.unexpected_ends) == ({"UNAVAILABLE": 1}, 2)
+    assert (run.outages, run.longest_outage_s) == (2, 2.5)
+    assert run.longest_silence_s == pytest.approx(2.6)
+    assert run.stalls.count == 0
+    assert found.accounting.frames_checked
+
+
+def test_a_user_that_stops_ends_its_silence() -> None:
+    stream = Stream().open(0.0).frames(0.1, 0.1, 20).ended(2.0, by=EndedBy.SERVER, status=14)
+    stream.put(Kind.USER, 3.0, code=UserChange.STOPPED, population=stream.text("viewer"), ordinal=0)
+    assert summary(stream.end(30.0)).run.longest_silence_s == pytest.approx(1.0)
+
+
+def test_silence_goes_on_over_a_dead_engine_without_its_blind_time() -> None:
+    """Last arrival 2.0, account closed 3.0, successor opens 5.0, first frame 5.5: silent 1.5 s, blind 2 s."""
+    dead = Stream(1).wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20).put(Kind.HEARTBEAT, 3.0, frames=20)
+    heir = Stream(2, incarnation=1).wanted(0.0, rate=10.0).open(5.0, number=2).frames(5.5, 0.1, 20, first=30).end(7.6)
+    found = summary(heir, dead)
+    assert found.run.longest_silence_s == pytest.approx(1.5)
+    assert found.run.blind_s == pytest.approx(2.0)
+    assert found.generator.blind[0].reason == "engine of worker w1 was dead"
+    assert found.subscribers[0].calls == 2
+
+
+def test_age_takes_the_best_probe_and_is_never_clamped() -> None:
+    """The target's clock is 100 ms ahead by the better probe; a frame stamped later than it came has a negative age."""
+    stream = Stream()
+    stream.put(Kind.PROBE, 0.05, sent_ns=T0, target_ns=T0 + 400 * MS, wall_ns=T0)
+    stream.put(Kind.PROBE, 0.102, sent_ns=T0 + 100 * MS, target_ns=T0 + 201 * MS, wall_ns=T0 + 102 * MS)
+    stream.open(0.2)
+    for number, age in enumerate([5, 10, -3, 5]):
+        at = T0 + (300 + 100 * number) * MS
+        stream.frame(at, number, source=at + 100 * MS - age * MS)
+    age = summary(stream.end(1.0)).run.age
+    assert age.offset_known
+    assert age.uncertainty_ms == pytest.approx(1.0)
+    assert age.negative == 1
+    assert age.quantiles.min == pytest.approx(-3.0)
+    assert age.quantiles.max == pytest.approx(10.0)
+
+
+def test_without_a_probe_age_is_change_only() -> None:
+    stream = Stream().open(0.0)
+    for number, age in enumerate([5, 10, 3, 5]):
+        at = T0 + (300 + 100 * number) * MS
+        stream.frame(at, number, source=at + 77 * S - age * MS)
+    run = summary(stream.end(1.0)).run
+    assert not run.age.offset_known
+    assert run.age.quantiles.min == 0.0
+    assert run.age.quantiles.max == pytest.approx(7.0)
+    assert run.jitter_ms == pytest.approx((5 + 7 + 2) / 3)
+
+
+def _camera(*, grid: bool, lose: int = -1, late: int = -1, count: int = 600) -> Stream:
+    """A camera of 10 ms: on a grid, or sleeping; `lose`: a frame lost before numbering, `late`: one stamped late."""
+    chance = np.random.default_rng(7)
+    stream, at = Stream().open(0.0), 1_000_000 * 1000
+    for number in range(count):
+        at += 10 * MS + (0 if grid else abs(int(chance.normal(0, 1.5 * MS))))
+        if number == lose:
+            at += 10 * MS if grid else 14 * MS
+        source = T0 + at + int(chance.normal(0, 0.1 * MS)) + (8 * MS if number == late else 0)
+        stream.frame(max(source, T0 + at) + 2 * MS, number, source=source)
+    return stream.end(T0 + at + 20 * MS)
+
+
+@pytest.mark.parametrize(
+    ("grid", "lose", "late", "lost", "lates"),
+    [
+        (True, -1, -1, 0, 0),
+        (True, 250, -1, 1, 0),
+        (True, 395, -1, 1, 0),
+        (True, -1, 300, 0, 1),
+        (False, 250, -1, None, 0),
+    ],
+)
+def test_loss_before_numbering_is_claimed_on_a_grid_only(
+    grid: bool, lose: int, late: int, lost: int | None, lates: int
+) -> None:
+    run = summary(_camera(grid=grid, lose=lose, late=late)).run
+    assert (run.missing.before_numbering, run.late) == (lost, lates)
+
+
+def test_generator_lag_is_blind_time_and_doubt() -> None:
+    """An engine that stood still for 3 s explains a gap of 3.1 s."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20)
+    stream.put(Kind.LAG, 5.1, lateness_ns=3000 * MS, latest_ns=T0 + 5100 * MS, interval_ns=S)
+    found = summary(stream.frames(5.1, 0.1, 10, first=20).end(6.1))
+    stall = found.run.stalls.listed[0]
+    assert stall.uncertainty_s == pytest.approx(3.0)
+    assert found.run.blind_s == pytest.approx(3.0)
+    assert found.run.due_s == pytest.approx(3.1)
+    assert found.generator.late_intervals == 1
+
+
+def test_frames_after_the_end_are_not_the_runs_but_are_checked() -> None:
+    stream = Stream().open(0.0).frames(0.1, 0.1, 20).end(1.55).ended(2.2, by=EndedBy.RUN_END, frames=20)
+    found = summary(stream)
+    assert found.run.frames == 15
+    assert found.accounting.frames_checked
+    assert found.run.unexpected_ends == 0
+
+
+def test_not_as_planned_frames_are_counted_with_an_example() -> None:
+    stream = Stream().wanted(0.0, rate=10.0, width=64, height=64).open(0.1)
+    stream.frames(0.2, 0.1, 5, width=64, height=64).frames(0.7, 0.1, 3, first=5, width=32, height=64)
+    device = summary(stream.end(2.0)).devices[0]
+    assert device.not_as_planned == 3
+    assert "32x64" in device.not_as_planned_example
+
+
+def test_log_and_notes_are_witnesses() -> None:
+    stream = Stream(role="monitor")
+    stream.put(Kind.NOTE, 0.0, code=NoteClass.WITNESS_PRESENT, text=stream.text("log"))
+    stream.put(Kind.LOG, 1.0, code=LogClass.STALL_END, line=stream.text("gave up"), source=stream.text("log"))
+    found = summary(stream)
+    assert found.log.present
+    assert found.log.driver_errors == 1
+    assert found.log.lines == {"stall_end": 1}
+    assert found.notes == ("witness_present: log",)
+
+
+def test_accounting_says_what_did_not_come() -> None:
+    stream = Stream().open(0.0).frames(0.1, 0.1, 5).end(1.0)
+    run = fold(stream)
+    run.finished(stream.sender, stream.records.size + 10)
+    run.missing(stream.sender, 3, 4, "segment unreadable")
+    run.rejected(2)
+    accounting = run.summary().accounting
+    assert (accounting.undelivered, accounting.missing, accounting.rejected_batches) == (6, 4, 2)
+
+
+def test_folded_frames_count_without_detail() -> None:
+    stream = Stream().open(0.0).frames(0.1, 0.1, 5)
+    stream.put(
+        Kind.FOLDED,
+        3.5,
+        ref=1,
+        first_ns=T0 + 600 * MS,
+        frames=30,
+        message_bytes=99,
+        frames_sent=36,
+        frames_dropped=2,
+        frame_number=37,
+        longest_ns=200 * MS,
+        source_ns=T0,
+    )
+    run = summary(stream.frame(3.6, 38, sent=37, dropped=2).end(4.1)).run
+    assert (run.frames, run.folded_frames) == (36, 30)
+    assert (run.missing.backpressure, run.missing.unseen, run.missing.transport) == (2, 0, 1)
+
+
+def test_live_figures_see_an_open_stall() -> None:
+    stream = Stream().open(0.0).frames(0.1, 0.1, 20).put(Kind.HEARTBEAT, 5.0, frames=20)
+    live = fold(stream).live()
+    assert (live.frames, live.open_streams, live.stalls, live.stalled_now) == (20, 1, 1, 1)
+    assert live.longest_stall_s == pytest.approx(3.0)
+
+
+def test_config_of_a_profile_keeps_two_periods_and_a_quarter() -> None:
+    profile = Profile.model_validate(
+        {
+            "run": {"name": "x", "duration": "8s", "warm_up": "5s"},
+            "camera": {"exposure_ms": 3000, "roi": "quarter", "binning": [2, 2]},
+            "users": [{"name": "viewer"}],
+        }
+    )
+    config = fold_config(profile)
+    assert (config.stall_ns, config.warm_up_ns) == (6 * S, 2 * S)
+    assert (config.plan.width, config.plan.binning_x) == (512, 2)
+
+
+def test_json_is_the_same_for_the_same_run() -> None:
+    stream = Stream().open(0.0).frames(0.1, 0.1, 5).end(1.0)
+    assert to_json(summary(stream)) == to_json(summary(stream))
+    assert b'"schema": "pvload.summary/1"' in to_json(summary(stream))
