@@ -39,12 +39,11 @@ class Source:
     labels: tuple[str, ...]
     target: str | None
 
-    def load(self, *, duration_s: float | None = None, more: Sequence[str] = ()) -> LoadedProfile:
-        """The profile as it will be run; ConfigError if it cannot be."""
+    def load(self, more: Sequence[str] = ()) -> LoadedProfile:
+        """The profile with its overrides and then `more` of them; ConfigError if it cannot be run."""
         return profiles.load(
             self.profile,
             overrides=[*self.overrides, *more],
-            duration=None if duration_s is None else f"{duration_s:g}s",
             target=self.target,
             labels=self.labels,
         )

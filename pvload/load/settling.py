@@ -22,13 +22,12 @@ def settle(
     users: Locust's user count. hosts: from how many addresses the subscribers come. run_time_s: Locust's run time;
     None: the profile's duration stands. A run by frames is as long as its frames take.
     """
-    loaded = source.load(duration_s=run_time_s)
-    more = form_overrides(options, loaded.profile)
-    frames, rate_hz = int(options.get("pvload_frames") or 0), expected_rate(loaded.profile.camera)
+    more = [] if run_time_s is None else [f"run.duration={run_time_s:g}s"]
+    more += form_overrides(options, source.load().profile)
+    frames, rate_hz = int(options.get("pvload_frames") or 0), expected_rate(source.load(more).profile.camera)
     if frames and rate_hz:
         more.append(f"run.duration={frames / rate_hz:g}s")
-    if more:
-        loaded = source.load(duration_s=run_time_s, more=more)
+    loaded = source.load(more)
     plan = check(loaded.profile, users=users, force=bool(options.get("pvload_force")), client_addresses=max(1, hosts))
     counts = {share.population: share.count for share in plan.shares}
     populations = [one.model_copy(update={"count": counts[one.name]}) for one in loaded.profile.users]

@@ -1,0 +1,60 @@
+"""The commands beside `run`: clear words, the right exit code, never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drive import free_port
+
+
+def _pvload(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "pvload.cli", *arguments]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=cwd)
+
+
+def test_check_explains_a_profile_without_running_it(tmp_path: Path) -> None:
+    """In words, with what must hold for a PASS."""
+    done = _pvload("check", "scenario-a", "--duration", "20s", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "passes if" in done.stdout
+    assert "20 s" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        pytest.param(("check", "scenario-b"), 2, "did you mean scenario-a?", id="a profile that is not shipped"),
+        pytest.param(("check", "smoke", "--set", "camera.exposure_ms=-1"), 2, "exposure_ms", id="a value out of range"),
+        pytest.param(("report", "nowhere"), 2, "no run directory", id="no run directory"),
+        pytest.param(("devices", "sim"), 2, "has no address", id="the simulator has no address yet"),
+        pytest.param(("devices", "nonsense:port"), 4, "does not list its devices", id="no such host"),
+        pytest.param(("run", "smoke", "--target", "nonsense"), 2, "host:port", id="no address"),
+        pytest.param(("sim", "--profile", "nowhere.toml"), 2, "nowhere.toml", id="a simulator without its profile"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_message(tmp_path: Path, arguments: tuple[str, ...], code: int, said: str) -> None:
+    """On stderr, with a hint where there is one."""
+    done = _pvload(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_devices_of_a_daemon_that_refuses(tmp_path: Path) -> None:
+    """4: nothing can be said of it."""
+    done = _pvload("devices", f"127.0.0.1:{free_port()}", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "UNAVAILABLE" in done.stderr
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    """Without arguments too."""
+    done = _pvload("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for command in ("run", "check", "report", "devices", "sim"):
+        assert command in done.stdout
