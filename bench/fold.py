@@ -32,7 +32,7 @@ def frames(count: int, calls: int) -> Records:
     tick = np.arange(count) // calls
     skipped = tick // 50
     rows["kind"], rows["flags"], rows["ref"] = Kind.FRAME, FrameFlag.METRICS, np.arange(count) % calls + 1
-    rows["t_ns"] = 2 * S + tick * (S // 100) + chance.integers(0, S // 1000, count)
+    rows["t_ns"] = 2 * S + (tick + skipped) * (S // 100) + chance.integers(0, S // 1000, count)
     rows["source_ns"] = rows["t_ns"] - 3_000_000
     rows["frame_number"], rows["frames_sent"], rows["frames_dropped"] = tick + skipped, tick + 1, skipped
     rows["message_bytes"], rows["uncompressed_bytes"] = 100_000, 8_388_608

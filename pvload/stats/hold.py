@@ -78,7 +78,8 @@ class Hold:
                 continue
             before = int(beyond[row - 1]) if row else self.folded_ns
             ripe = int(np.searchsorted(beyond[:row], before - HOLD_NS, side="right"))
-            teller(fresh[at], self.taken + row, int(beyond[ripe - 1]) if ripe else self.folded_ns)
+            folded = int(beyond[ripe - 1]) if ripe else self.folded_ns
+            teller(fresh[at], self.taken + row, folded + 1)
         self._beyond, self._told, self._newest_ns = beyond, rows.size, int(beyond[-1])
 
     def ripe(self, *, everything: bool) -> Records:

@@ -63,7 +63,7 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
         newest = sender.hold.newest_ns
         if newest is not None:
             at_ns = max(newest + offset, at_ns if at_ns is not None else newest + offset)
-        recent.append(sender.arrivals + offset)
+        recent += [times + offset for times in sender.arrivals]
         tallies = [subscriber.tally for subscriber in sender.subscribers.values()]
         for ref, call in sender.calls.items():
             counts = call.steps.counts

@@ -5,6 +5,7 @@ Nothing outside this sender's own records enters, so neither other senders nor t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -30,6 +31,9 @@ _OF_CALLS[[Kind.FRAME, Kind.OPENED, Kind.HEADERS, Kind.ENDED, Kind.FOLDED, Kind.
 _TOLD: Final = np.zeros(256, np.bool_)
 _TOLD[[Kind.TEXT, Kind.WANTED, Kind.END]] = True
 """Kinds that are wholly dealt with in advance."""
+LIVE_SPAN_NS: Final = 5_000_000_000
+LIVE_BATCHES: Final = 4096
+"""Most batches kept for the live rate; with more of them in five seconds the rate reads low."""
 RESOURCE_EXHAUSTED: Final = 8
 LIMIT_TEXT: Final = "maximum concurrent streams"
 _ENDED_BY: Final = {
@@ -88,8 +92,8 @@ class SenderFold:
         self.missing = 0
         self.missing_reasons: list[str] = []
         self.recorded: int | None = None
-        self.arrivals = np.zeros(0, np.int64)
-        """Arrival times of frames of the last seconds, for the live rate."""
+        self.arrivals: deque[np.ndarray[tuple[int], np.dtype[np.int64]]] = deque()
+        """Arrival times of frames of the last seconds, batch by batch, for the live rate."""
 
     def greet(self, hello: Hello) -> None:
         """Takes who the sender is; must come before its records."""
@@ -107,8 +111,10 @@ class SenderFold:
         frames = records["t_ns"][records["kind"] == Kind.FRAME]
         if frames.size:
             self.frames += frames.size
-            recent = np.concatenate((self.arrivals[-100_000:], frames))
-            self.arrivals = recent[recent > int(frames.max()) - LIVE_SPAN_NS]
+            self.arrivals.append(frames.copy())
+            newest = int(frames[-1])
+            while int(self.arrivals[0][-1]) < newest - LIVE_SPAN_NS or len(self.arrivals) > LIVE_BATCHES:
+                self.arrivals.popleft()
         if self.hold.add(records):
             self.fold(everything=False)
 
@@ -356,9 +362,6 @@ class SenderFold:
             if subscriber is not None and not any(call.subscriber is subscriber for call in self.calls.values()):
                 at_ns = min(int(row["t_ns"]), self.basis.timeline.close_ns)
                 subscriber.released(at_ns, self.basis.timeline.edges(subscriber.device))
-
-
-LIVE_SPAN_NS: Final = 5_000_000_000
 
 
 def _stretches(rows: Records, kinds: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Iterator[tuple[int, int]]:

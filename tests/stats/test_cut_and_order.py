@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from pvload.stats import hold
 from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
-from pvload.stats.summary_json import to_json
+from pvload.stats.summary_json import to_dict, to_json
 from tests.stats.schedules import streams
 from tests.stats.stream import MS, Stream, cut, fold
 
@@ -42,12 +44,25 @@ def _cut_at_random(every: list[Stream], seed: int) -> RunFold:
     return run
 
 
+def _differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    """Where two plain values differ, as `path: one != other`."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(one.keys() | other.keys()):
+            yield from _differences(one.get(key), other.get(key), f"{path}.{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for at, pair in enumerate(zip(one, other, strict=True)):
+            yield from _differences(*pair, f"{path}[{at}]")
+    elif one != other:
+        yield f"{path}: {one} != {other}"
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(every=streams(), seed=st.integers(0, 2**32))
 def test_cutting_and_interleaving_change_nothing(every: list[Stream], seed: int) -> None:
     """A summary of random pieces equals, value for value and byte for byte, that of whole streams."""
     whole = fold(*every, config=CONFIG).summary()
     pieces = _cut_at_random(every, seed)
+    assert list(_differences(to_dict(pieces.summary()), to_dict(whole))) == []
     assert pieces.summary() == whole
     assert to_json(pieces.summary()) == to_json(whole)
 
