@@ -176,7 +176,6 @@ class Rig:
     def start_engine(self) -> EngineProcess:
         """Starts the engine, or its successor on the same spool."""
         target = self.profile.target.model_copy(update={"address": self.address}).model_dump(mode="json")
-        population = self.profile.users[0]
         self.engine = EngineProcess(
             command.Start(
                 run=self.run,
@@ -185,8 +184,6 @@ class Rig:
                 collector=self.endpoint,
                 spool=str(self.folder / "spool"),
                 target=target,
-                payload_check=population.payload,
-                payload_every=population.payload_every,
             ),
             program=self.engine_program,
             stderr=self.folder / run_directory.LOGS / "engine.log",
@@ -245,6 +242,8 @@ class Rig:
                 max_fps=population.max_fps,
                 window_bytes=population.window_bytes,
                 stall_ms=1000.0 * (self.profile.criteria.longest_stall_s or 2.0),
+                payload=population.payload,
+                payload_every=population.payload_every,
                 stop_after_frames=stop_after_frames,
             )
         )

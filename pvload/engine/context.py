@@ -10,7 +10,6 @@ from pvload.engine.frames import Inspection
 from pvload.engine.outbox import Outbox
 from pvload.engine.tally import Tally
 from pvload.protocols.endpoint import Endpoint
-from pvload.protocols.payload import Sampling
 from pvload.protocols.seam import StreamProtocol
 from pvload.ship.recorder import Recorder
 
@@ -32,7 +31,6 @@ class Context:
     protocol: StreamProtocol
     recorder: Recorder
     outbox: Outbox
-    sampling: Sampling
     inspection: Inspection
     tallies: dict[str, Tally] = field(default_factory=dict)
     """By population."""

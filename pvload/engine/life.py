@@ -28,7 +28,6 @@ from pvload.engine.pulse import Pulse
 from pvload.errors import FormatError, PvloadError
 from pvload.protocols import protocol_named
 from pvload.protocols.endpoint import endpoint
-from pvload.protocols.payload import Sampling
 from pvload.ship.recorder import Recorder
 from pvload.ship.shipper import Delivery, Shipper
 from pvload.ship.spool import Spool
@@ -43,7 +42,6 @@ CONNECT_TIMEOUT_NS: Final = 2 * NS_PER_S
 DELIVERY_TIMEOUT_S: Final = 6.0
 """With the streams' own time to end this stays within the ten seconds that the end of a run gives."""
 OUTBOX_TIMEOUT_S: Final = 1.0
-PAYLOAD_CHECKS: Final = ("off", "size", "decoded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +58,6 @@ def make(start: command.Start, *, clock: Clock, outbox: Outbox) -> Parts:
     """Everything that `start` asks for, nothing of it running yet; PvloadError says what cannot be had."""
     if start.version != command.VERSION:
         raise FormatError(f"start has version {start.version}, this engine speaks {command.VERSION}")
-    if start.payload_check not in PAYLOAD_CHECKS or start.payload_every < 1:
-        raise FormatError(
-            f"payload_check {start.payload_check!r} at every {start.payload_every}",
-            hint=f"one of {', '.join(PAYLOAD_CHECKS)}, every frame or every n-th",
-        )
     target = endpoint(start.target)
     try:
         run = uuid.UUID(start.run).bytes
@@ -86,7 +79,6 @@ def make(start: command.Start, *, clock: Clock, outbox: Outbox) -> Parts:
         protocol=protocol_named(target.protocol),
         recorder=Recorder(spool, clock),
         outbox=outbox,
-        sampling=Sampling(start.payload_check, start.payload_every),
         inspection=Inspection(),
     )
     shipper = Shipper(start.collector, folder, run=run, clock=clock)

@@ -16,6 +16,7 @@ from pvload.wire.event import EndedBy, EndReason, Kind, NoteClass, UserChange
 
 log = logging.getLogger(__name__)
 
+PAYLOAD_CHECKS: Final = ("off", "size", "decoded")
 CLOSE_TIMEOUT_S: Final = 1.5
 """How long streams and calls may take to end in order, and then, once cancelled, to end at all."""
 IDS_KEPT: Final = 65_536
@@ -82,6 +83,11 @@ class Engine:
         ordered_ns = self._context.clock.monotonic_ns()
         if order.on_silence not in ON_SILENCE:
             raise FormatError(f"on_silence {order.on_silence!r}, expected one of {', '.join(ON_SILENCE)}")
+        if order.payload not in PAYLOAD_CHECKS or order.payload_every < 1:
+            raise FormatError(
+                f"payload {order.payload!r} of every {order.payload_every}-th frame",
+                hint=f"expected one of {', '.join(PAYLOAD_CHECKS)}, of every frame or every n-th",
+            )
         request = self._context.protocol.stream(order)
         self._claim(order.id)
         stream = Stream(order, request=request, ordered_ns=ordered_ns, context=self._context)

@@ -18,6 +18,7 @@ from pvload.engine.channels import connect
 from pvload.engine.context import Context
 from pvload.engine.frames import FrameLine
 from pvload.errors import FormatError
+from pvload.protocols.payload import Sampling
 from pvload.protocols.seam import Ending, Request
 from pvload.wire import command
 from pvload.wire.event import EndedBy, Kind, NoteClass, Quality
@@ -43,7 +44,7 @@ class Stream:
             order.id,
             protocol=context.protocol,
             recorder=context.recorder,
-            sampling=context.sampling,
+            sampling=Sampling(order.payload, order.payload_every),
             inspection=context.inspection,
         )
         self._ended_by = EndedBy.SERVER

@@ -199,7 +199,6 @@ class Station:
             Path(begin.run_dir) if run.same_host else Path(tempfile.gettempdir()) / f"pvload-{os.getuid()}" / run.id
         )
         run.spool = spool_place(run.id, folder) / run.worker
-        payload = next((one for one in profile.users if one.kind == "subscriber"), profile.users[0])
         start = command.Start(
             run=begin.run,
             worker=run.worker,
@@ -207,8 +206,6 @@ class Station:
             collector=f"tcp://{host}:{begin.collector_port}",
             spool=str(run.spool),
             target=profile.target.model_copy(update={"address": begin.address}).model_dump(mode="json"),
-            payload_check=payload.payload,
-            payload_every=payload.payload_every,
             spool_bytes=SPOOL_BYTES,
         )
         return EngineClient(

@@ -177,6 +177,8 @@ class StreamSubscriber(PvloadUser):
                     silence_ms=1000 * population.silence,
                     on_silence=population.on_silence,
                     stall_ms=1000 * run.profile.criteria.stall_threshold_s,
+                    payload=population.payload,
+                    payload_every=population.payload_every,
                     stop_after_frames=run.begin.stop_after_frames,
                 )
             )

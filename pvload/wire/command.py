@@ -35,8 +35,6 @@ class Start:
     """Folder for this worker's segments; what a predecessor of the same run left in it is shipped first."""
     target: dict[str, Any]
     """`pvload.profiles.schema.Target` as JSON, address resolved (never "sim")."""
-    payload_check: str = "off"
-    payload_every: int = 1
     spool_bytes: int = 256 * 1024 * 1024
 
 
@@ -59,6 +57,9 @@ class Open:
     on_silence: OnSilence = "keep_waiting"
     stall_ms: float = 2000.0
     """The profile's stall threshold, recorded with the call."""
+    payload: str = "off"
+    """off | size | decoded, of every `payload_every`-th frame."""
+    payload_every: int = 1
     stop_after_frames: int = 0
     """End the call by order after so many frames; 0: never."""
 

@@ -192,6 +192,9 @@ def test_unary_calls_are_answered_and_recorded(bench: Any, texts: Texts) -> None
     assert "no unary method" in engine.answer("failed", id=105).reason
     engine.order(command.Call(id=100, method="StopStream"))
     assert "used before" in engine.answer("failed", id=100).reason
+    deep = command.Open(id=106, population="p", ordinal=0, number=1, device="steady", payload="deep")
+    engine.order(deep)
+    assert "'deep'" in engine.answer("failed", id=106).reason
     records = bench.records(engine)
     rows = {int(row["ref"]): row for row in rows_of(records, Kind.UNARY)}
     text = texts(records)
@@ -316,8 +319,8 @@ PAYLOADS = [
 def test_payloads_are_checked_in_order_of_arrival(
     bench: Any, open_stream: OpenStream, device: str, check: str, every: int, outcome: list[Payload], flags: FrameFlag
 ) -> None:
-    engine = bench.start(bench.serve(), payload_check=check, payload_every=every)
-    ended(engine, open_stream(engine, device, stop_after_frames=4))
+    engine = bench.start(bench.serve())
+    ended(engine, open_stream(engine, device, stop_after_frames=4, payload=check, payload_every=every))
     records = bench.records(engine)
     frames = rows_of(records, Kind.FRAME)
     assert list(frames["frame_number"]) == [0, 1, 2, 3]
@@ -420,10 +423,9 @@ def test_a_killed_parent_takes_the_engine_with_it(bench: Any) -> None:
     [
         ({"version": 99}, "version 99"),
         ({"target": {"address": "sim"}}, "resolved"),
-        ({"payload_check": "deep"}, "payload_check"),
         ({"run": "x"}, "no UUID"),
     ],
-    ids=["version", "address", "payload", "run"],
+    ids=["version", "address", "run"],
 )
 def test_an_engine_that_cannot_start_says_why(bench: Any, changes: dict[str, Any], complaint: str) -> None:
     done = subprocess.run(
