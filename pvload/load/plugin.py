@@ -77,9 +77,7 @@ class Plugin:
         environment = self._environment
         if environment is None or not isinstance(environment.runner, WorkerRunner):
             return
-        classes: list[type[PvloadUser]] = list(user_classes(from_canonical(profile.encode()), self._place).values())
-        known = {one.__name__: one for one in environment.user_classes}
-        environment.user_classes[:] = [known.get(one.__name__, one) for one in classes]
+        environment.user_classes[:] = user_classes(from_canonical(profile.encode()), self._place).values()
 
     def _test_start(self, **_more: Any) -> None:
         if self._director is not None:

@@ -93,6 +93,10 @@ class PvloadUser(User):
         """This process's."""
         return self.place.get()
 
+    def _planned(self, run: StationRun) -> Users:
+        """The population as this run has it: form fields may have changed what the class was made from."""
+        return next((one for one in run.profile.users if one.name == self.population.name), self.population)
+
     def rest(self) -> None:
         """Nothing more to do: waits to be stopped."""
         while True:
@@ -155,11 +159,11 @@ class StreamSubscriber(PvloadUser):
             done = messages.Done(run=run.id, population=self.population.name, ordinal=ordinal, at_ns=at_ns)
             self.station.tell(done)
             return None
-        return back_off.pause_s() if self.population.reconnect else None
+        return back_off.pause_s() if self._planned(run).reconnect else None
 
     def _call(self, run: StationRun, engine: EngineClient, ordinal: int, number: int) -> CallEnd:
         """Opens the stream and follows it to its end."""
-        population = next((one for one in run.profile.users if one.name == self.population.name), self.population)
+        population = self._planned(run)
         mailbox = engine.open()
         at_ns = self.station.clock.monotonic_ns() + engine.clock_offset_ns
         run.streams[mailbox.id] = mailbox
