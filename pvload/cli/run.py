@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pvload.errors import PvloadError
 from pvload.plan.check import check
 from pvload.profiles.load import load
 from pvload.run.command import Wish
@@ -51,10 +52,10 @@ def run(
 
 
 def _show(outcome: Outcome) -> None:
-    """Errors on stderr, the head of the report on stdout."""
+    """Errors on stderr, the head of the report on stdout; nothing was measured where the device was wrong."""
     for error in outcome.errors:
         print(f"pvload: {error}", file=sys.stderr)
-    if outcome.report is None:
+    if outcome.report is None or outcome.exit_code == PvloadError.exit_code:
         return
     try:
         with outcome.report.open() as text:

@@ -65,6 +65,9 @@ class RunFolder:
             labels=dict(run.labels),
             versions=versions(),
             host=host_facts(),
+            channel_options={
+                f"{one.name}.window_bytes": one.window_bytes for one in loaded.profile.users if one.kind == "subscriber"
+            },
         )
         made = cls(folder.absolute(), manifest)
         made.note()
@@ -107,8 +110,17 @@ def host_facts() -> dict[str, Any]:
         "memory_bytes": pages * page,
         "boot": boot_id(),
         "timezone": time.tzname[0],
+        "clocksource": _clocksource(),
         "executable": sys.executable,
     }
+
+
+def _clocksource() -> str:
+    """What the kernel's clocks are read from."""
+    try:
+        return Path("/sys/devices/system/clocksource/clocksource0/current_clocksource").read_text().strip()
+    except OSError:
+        return "unknown"
 
 
 def _fresh(root: Path, name: str, wall_ns: int) -> Path:

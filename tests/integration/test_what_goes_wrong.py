@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,8 +72,7 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path, started: list[Command]) ->
     started.append(command)
     until(lambda: live_frames(tmp_path) > 20, 40, "frames")
     command.signal(signal.SIGINT)
-    command.signal(signal.SIGINT)
-    time.sleep(0.05)
+    until(lambda: "ending the run in order" in command.stderr, 10, "the first one was passed on")
     command.signal(signal.SIGINT)
     assert command.wait(30) == 3, command.stdout + command.stderr
     command.nothing_left()
@@ -250,6 +248,46 @@ def test_a_killed_collector_is_started_again_on_its_port(tmp_path: Path, started
     assert command.wait() == 0, command.stdout + command.stderr
     assert summary(sole_run(tmp_path))["accounting"]["undelivered"] == 0
     command.nothing_left()
+
+
+@pytest.mark.parametrize("victim", ["pvload.cli", "locust"])
+def test_a_killed_parent_leaves_a_report_and_no_process(tmp_path: Path, started: list[Command], victim: str) -> None:
+    """kill -9 of `pvload run` or of Locust: the others notice, and the collector still says what came."""
+    command = pvload(tmp_path, "run", "smoke", *SMALL, "--duration", "60s")
+    started.append(command)
+    until(lambda: live_frames(tmp_path) > 20, 40, "frames")
+    os.kill(command.find(victim), signal.SIGKILL)
+    code = command.wait(30)
+    until(lambda: (sole_run(tmp_path) / "report.txt").exists(), 20, "a report")
+    found = summary(sole_run(tmp_path))
+    assert found["run"]["frames"] > 20
+    assert found["verdict"]["result"] != "PASS"
+    if victim == "locust":
+        assert code == 4
+        assert "ended without a verdict (signal 9)" in command.stderr
+    command.nothing_left()
+
+
+def test_run_directories_that_cannot_be_made_end_with_2(tmp_path: Path) -> None:
+    """A file stands in the way."""
+    (tmp_path / "runs").write_text("")
+    command = pvload(tmp_path, "run", "smoke")
+    assert command.wait(30) == 2
+    assert "no run directory can be made" in command.stderr
+    assert "Traceback" not in command.stderr
+
+
+def test_ctrl_c_while_workers_are_awaited_ends_at_once(tmp_path: Path, started: list[Command]) -> None:
+    """Nothing was begun, so there is nothing to report: 3, and no traceback."""
+    port = str(free_port())
+    master = locust(
+        tmp_path, "--master", "--master-bind-port", port, "--headless", "--loglevel", "DEBUG", *SMALL_FOR_LOCUST
+    )
+    started.append(master)
+    until(lambda: "Waiting for workers" in master.stderr, 20, "Locust waits")
+    master.signal(signal.SIGINT)
+    assert master.wait(20) == 3
+    assert "Traceback" not in master.stderr
 
 
 def _address(sim: Command) -> str:
