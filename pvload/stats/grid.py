@@ -7,11 +7,11 @@ exposure, whose errors add up, has the square root of 10, that is 3.2. That is t
 over fifty frames (7.1 for the sleeper) must pass the same test. Whole periods are taken out before the test, so that
 the loss itself does not hide the grid.
 
-On a stable grid, a step that is k whole periods too long is k lost frames if source timestamps *and* arrivals stay
-shifted over the next ten frames. If the timestamps come back, the frame was *late*. If arrivals did not shift, it was a
-step of the target's clock. A block without a step that could be one is only examined to learn whether there is a grid
-(the first, second, fourth ... block, until one has it). Blocks are cut by the number of frames alone, so batches cannot
-matter.
+On a stable grid, a step that is k whole periods too long (within a quarter of one: a pause of 30.5 periods is a pause
+and no loss) is k lost frames if source timestamps *and* arrivals stay shifted over the next ten frames. If the
+timestamps come back, the frame was *late*. If arrivals did not shift, it was a step of the target's clock. A block
+without a step that could be one is only examined to learn whether there is a grid (the first, second, fourth ... block,
+until one has it). Blocks are cut by the number of frames alone, so batches cannot matter.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ SPREAD_RATIO: Final = 3.0
 LONG_STEP: Final = 50
 UNEVEN: Final = 1.4
 """A block whose longest step is below this many of its shortest holds none that is 1.5 times the usual one."""
+WHOLE_WITHIN: Final = 0.25
+"""Of a period: a step further from whole periods than this left the grid."""
 ROUNDING_NS: Final = 1000
 """Spreads below a microsecond are rounding."""
 
@@ -120,7 +122,8 @@ def _examine(rows: Int64s, first: int, stop: int) -> tuple[int, int, bool]:
     shift = np.concatenate(([0.0], np.cumsum(periods)))
     behind = (arrival - arrival[0]) - (number - number[0]) * period
     lost = late = 0
-    for at in np.flatnonzero(periods >= 1) + 1:
+    whole = np.abs(error - periods * period) < WHOLE_WITHIN * period
+    for at in np.flatnonzero((periods >= 1) & whole) + 1:
         if not first <= at < stop or at + MARGIN >= rows.shape[1]:
             continue
         kept = int(shift[at : at + MARGIN + 1].min() - shift[at - 1])

@@ -170,6 +170,20 @@ def test_loss_before_numbering_is_claimed_on_a_grid_only(
     assert (run.missing.before_numbering, run.late) == (lost, lates)
 
 
+@pytest.mark.parametrize(("periods", "lost"), [(30, 30), (30.5, 0), (30.3, 0), (30.1, 30), (1.5, 0)])
+@pytest.mark.parametrize("at", [100, 250, 575])
+def test_a_pause_that_is_no_whole_number_of_periods_lost_nothing(periods: float, lost: int, at: int) -> None:
+    """A camera of 20 ms with so much jitter that one step off the grid does not hide the grid."""
+    chance = np.random.default_rng(3)
+    stream, due = Stream().open(0.0), T0 + S
+    for number in range(600):
+        due += 20 * MS + (round(periods * 20 * MS) if number == at else 0)
+        source = due + int(chance.normal(0, 1.0 * MS))
+        stream.frame(source + 2 * MS, number, source=source)
+    missing = summary(stream.end(due + 50 * MS)).run.missing
+    assert missing.before_numbering in ({None, 0} if lost == 0 else {lost})
+
+
 def test_generator_lag_is_blind_time_and_doubt() -> None:
     """An engine that stood still for 3 s explains a gap of 3.1 s."""
     stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20)
