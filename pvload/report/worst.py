@@ -90,7 +90,7 @@ def _facts(summary: Summary) -> str:
     generator = summary.generator
     parts = []
     if generator.longest_lag_ms is not None:
-        at_s = generator.longest_lag_at_s if summary.facts.start_ns else None
+        at_s = generator.longest_lag_at_s
         when = "" if at_s is None else f" (at {seconds(at_s)})"
         parts.append(f"at most {ms(generator.longest_lag_ms)} late{when}")
     if generator.cpu_share is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Final
 
 import numpy as np
@@ -59,6 +59,8 @@ _NOTE_NAMES: Final = {kind.value: kind.name.lower() for kind in NoteClass}
 STEP_NS: Final = 5_000_000
 """A target clock that is this far off beyond the round trips has stepped."""
 WITNESS_LOG: Final = "log"
+EARLY_LAGS: Final = 64
+"""LAG records kept until the run's start is told: that takes a second or so, and there is about one a second."""
 
 
 def status_name(status: int) -> str:
@@ -71,6 +73,7 @@ class Account:
 
     def __init__(self) -> None:
         self.lag = LagTally()
+        self._early_lags: deque[np.void] = deque(maxlen=EARLY_LAGS)
         self.clock = ClockTally()
         self.hosts: dict[str, HostTally] = {}
         self.processes: dict[tuple[str, int], ProcessTally] = {}
@@ -90,8 +93,6 @@ class Account:
     def take(self, kind: Kind, row: np.void, texts: Texts) -> None:
         """Folds one record that is of no call."""
         match kind:
-            case Kind.LAG:
-                self._lag(row)
             case Kind.HEARTBEAT:
                 self.heartbeats += 1
                 self.last_heartbeat_ns = int(row["t_ns"])
@@ -127,16 +128,28 @@ class Account:
         clock.first = clock.first or note
         clock.last = note
 
-    def _lag(self, row: np.void) -> None:
-        lag, t_ns, lateness = self.lag, int(row["t_ns"]), int(row["lateness_ns"])
+    def lag_told(self, row: np.void, begins_ns: int | None, end_ns: int | None) -> None:
+        """Takes a LAG record; only what lies between the run's start and its end is the run's."""
+        if begins_ns is None:
+            self._early_lags.append(row)
+            return
+        self.lags_begin(begins_ns)
+        if end_ns is None or int(row["t_ns"]) - int(row["interval_ns"]) < end_ns:
+            self._lag(row, begins_ns)
+
+    def lags_begin(self, begins_ns: int | None) -> None:
+        """Takes what was told before the start was; without any start, all of it."""
+        while self._early_lags:
+            row = self._early_lags.popleft()
+            self._lag(row, int(row["t_ns"]) - int(row["interval_ns"]) if begins_ns is None else begins_ns)
+
+    def _lag(self, row: np.void, begins_ns: int) -> None:
+        lag, t_ns = self.lag, int(row["t_ns"])
+        if t_ns <= begins_ns:
+            return
         until = int(row["latest_ns"]) or t_ns
-        lag.lateness.add(np.array([lateness]))
-        if lateness > lag.worst[0]:
-            lag.worst = (lateness, until)
-        if lateness > LATE_NS:
-            lag.late_intervals += 1
-            if len(lag.late) < LIST_LIMIT:
-                lag.late.append((until - lateness, until, lateness))
+        if until > begins_ns:
+            self._lateness(max(until - int(row["lateness_ns"]), begins_ns), until)
         lag.interval_ns += int(row["interval_ns"])
         lag.cpu_ns += int(row["cpu_ns"])
         lag.run_queue_ns += int(row["run_queue_ns"])
@@ -146,6 +159,16 @@ class Account:
         lag.rss_bytes = max(lag.rss_bytes, int(row["rss_bytes"]))
         lag.spool_depth = max(lag.spool_depth, int(row["spool_depth"]))
         lag.open_fds = max(lag.open_fds, int(row["open_fds"]))
+
+    def _lateness(self, begin_ns: int, until_ns: int) -> None:
+        lag, lateness = self.lag, until_ns - begin_ns
+        lag.lateness.add(np.array([lateness]))
+        if lateness > lag.worst[0]:
+            lag.worst = (lateness, until_ns)
+        if lateness > LATE_NS:
+            lag.late_intervals += 1
+            if len(lag.late) < LIST_LIMIT:
+                lag.late.append((begin_ns, until_ns, lateness))
 
     def _clock(self, row: np.void) -> None:
         clock, round_trip = self.clock, int(row["round_trip_ns"])

@@ -60,7 +60,9 @@ def conclude(senders: list[SenderFold], config: FoldConfig, rejected: int) -> Su
 
 def _facts(senders: list[SenderFold], config: FoldConfig) -> RunFacts:
     offsets = [(sender, sender.account.clock.axis_offset_ns) for sender in senders]
-    start_ns = min((s.begins_ns + offset for s, offset in offsets if s.begins_ns is not None), default=0)
+    begins = [s.begins_ns + offset for s, offset in offsets if s.begins_ns is not None]
+    oldest = [s.hold.oldest_ns + offset for s, offset in offsets if s.hold.oldest_ns is not None]
+    start_ns = min(begins or oldest, default=0)
     ends = sorted(
         (s.basis.timeline.end_ns + offset, s.basis.timeline.end_code)
         for s, offset in offsets
@@ -74,7 +76,7 @@ def _facts(senders: list[SenderFold], config: FoldConfig) -> RunFacts:
         name=config.name,
         start_ns=start_ns,
         end_ns=end_ns,
-        length_s=max(0, end_ns - start_ns) / NS_PER_S if start_ns else 0.0,
+        length_s=max(0, end_ns - start_ns) / NS_PER_S if begins else 0.0,
         planned_s=config.planned_ns / NS_PER_S,
         warm_up_s=config.warm_up_ns / NS_PER_S,
         ended=_ended(ends[0][1]) if ends else "unknown",

@@ -27,7 +27,7 @@ Teller = Callable[[np.void, int, int], None]
 class Hold:
     """A queue of records; numbers count from 0 over the sender's delivered records."""
 
-    __slots__ = ("_beyond", "_newest_ns", "_parts", "_rows", "_told", "_unfolded", "folded_ns", "taken")
+    __slots__ = ("_beyond", "_newest_ns", "_parts", "_rows", "_told", "_unfolded", "folded_ns", "oldest_ns", "taken")
 
     def __init__(self) -> None:
         self._parts: list[Records] = []
@@ -37,6 +37,8 @@ class Hold:
         """Rows of the queue already told."""
         self._newest_ns: int | None = None
         """Latest time of all rows told."""
+        self.oldest_ns: int | None = None
+        """Earliest time of all rows told."""
         self._beyond: Int64s = np.zeros(0, np.int64)
         """For each row told and still here: the latest time up to it."""
         self.folded_ns = -(2**62)
@@ -62,6 +64,8 @@ class Hold:
         fresh = rows[self._told :]
         if fresh.size == 0:
             return
+        oldest = int(fresh["t_ns"].min())
+        self.oldest_ns = oldest if self.oldest_ns is None else min(self.oldest_ns, oldest)
         latest = np.maximum.accumulate(fresh["t_ns"])
         if self._newest_ns is not None:
             latest = np.maximum(latest, self._newest_ns)

@@ -29,7 +29,7 @@ from pvload.wire.event import LAYOUTS, EndedBy, Kind, Records, UserChange
 _OF_CALLS: Final = np.zeros(256, np.bool_)
 _OF_CALLS[[Kind.FRAME, Kind.OPENED, Kind.HEADERS, Kind.ENDED, Kind.FOLDED, Kind.WAIT_TIMEOUT]] = True
 _TOLD: Final = np.zeros(256, np.bool_)
-_TOLD[[Kind.TEXT, Kind.WANTED, Kind.END]] = True
+_TOLD[[Kind.TEXT, Kind.WANTED, Kind.END, Kind.LAG]] = True
 """Kinds that are wholly dealt with in advance."""
 LIVE_SPAN_NS: Final = 5_000_000_000
 LIVE_BATCHES: Final = 4096
@@ -138,6 +138,7 @@ class SenderFold:
     def finish(self) -> None:
         """Closes the account where it stands: at the run's end if it was told, else at its last record."""
         self.fold(everything=True)
+        self.account.lags_begin(self.begins_ns)
         announced = self.basis.timeline.end_ns is not None
         end_ns = self.account_end_ns
         if end_ns is None:
@@ -176,6 +177,7 @@ class SenderFold:
             case Kind.LAG if self.is_engine:
                 lateness, until = int(row["lateness_ns"]), int(row["latest_ns"]) or t_ns
                 timeline.late.told(max(until - lateness, earliest_ns), until, lateness)
+                self.account.lag_told(row, self.begins_ns, timeline.end_ns)
             case Kind.OPENED:
                 self._begins(t_ns)
                 self._origin(t_ns)

@@ -400,10 +400,11 @@ class RunFacts:
     run_id: str
     name: str
     start_ns: int
-    """Run axis, nanoseconds: the earliest WANTED or OPENED of any sender; 0 if there was none."""
+    """Run axis, nanoseconds: the earliest WANTED or OPENED of any sender; if there was none, the earliest record."""
     end_ns: int
     """T_end on the run's axis; if it was never announced, the last event's time."""
     length_s: float
+    """0 if no camera was wanted and no stream opened: nothing began."""
     planned_s: float
     warm_up_s: float
     ended: str

@@ -120,7 +120,7 @@ def generator_lag(summary: Summary, limit: float | None) -> Judged:
         reason = "no engine told how late it was"
         result = Result.NOT_CHECKED if limit is None else Result.INVALID
         return Judged("generator_lag_ms", result, reason, judged=limit is not None, unit="ms")
-    at_s = generator.longest_lag_at_s if summary.facts.start_ns else None
+    at_s = generator.longest_lag_at_s
     when = "" if at_s is None else f" at {seconds(at_s)}"
     result = Result.NOT_CHECKED if limit is None else (Result.INVALID if value > limit else Result.PASS)
     return Judged(

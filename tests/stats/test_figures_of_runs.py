@@ -196,6 +196,36 @@ def test_generator_lag_is_blind_time_and_doubt() -> None:
     assert found.generator.late_intervals == 1
 
 
+def test_lag_before_the_run_is_not_the_runs() -> None:
+    """2.6 s while processes started, told before and after the start; of 0.5 s across the start 0.2 s count."""
+    stream = Stream()
+    for told, until, lateness in ((-3.0, -3.5, 2600), (-1.0, -1.2, 2500)):
+        stream.put(Kind.LAG, told, lateness_ns=lateness * MS, latest_ns=T0 + round(until * S), interval_ns=S, cpu_ns=MS)
+    stream.wanted(0.0, rate=10.0).open(0.0)
+    stream.put(Kind.LAG, 0.1, lateness_ns=900 * MS, latest_ns=T0 - 100 * MS, interval_ns=S, cpu_ns=MS)
+    stream.put(Kind.LAG, 1.1, lateness_ns=500 * MS, latest_ns=T0 + 200 * MS, interval_ns=S, cpu_ns=MS)
+    stream.frames(0.3, 0.1, 20).end(2.4)
+    stream.put(Kind.LAG, 4.5, lateness_ns=900 * MS, latest_ns=T0 + 4400 * MS, interval_ns=S, cpu_ns=MS)
+    generator = summary(stream).generator
+    assert generator.longest_lag_ms == pytest.approx(200.0)
+    assert generator.longest_lag_at_s == pytest.approx(0.2)
+    assert [(one.at_s, one.length_s) for one in generator.late] == [(0.0, pytest.approx(0.2))]
+    assert generator.lag_ms.n == generator.late_intervals == 1
+    assert generator.cpu_share == pytest.approx(0.002 / 2.4)
+
+
+def test_without_a_start_the_first_record_is_the_start() -> None:
+    """No camera wanted, no stream opened: times are still seconds of the run, never a clock's own."""
+    stream = Stream(role="engine").put(Kind.HEARTBEAT, 1.0)
+    stream.put(Kind.LAG, 3.0, lateness_ns=300 * MS, latest_ns=T0 + 3 * S, interval_ns=S)
+    stream.put(Kind.UNARY, 4.0, sent_ns=T0 + 4 * S, status=14, method=stream.text("StartStream"))
+    found = summary(stream)
+    assert found.facts.length_s == 0.0
+    assert found.generator.longest_lag_at_s == pytest.approx(3.0)
+    assert found.unary[0].examples[0].startswith("at 4.0 s")
+    assert found.accounting.senders[0].last_seen_s == pytest.approx(4.0)
+
+
 def test_frames_after_the_end_are_not_the_runs_but_are_checked() -> None:
     stream = Stream().open(0.0).frames(0.1, 0.1, 20).end(1.55).ended(2.2, by=EndedBy.RUN_END, frames=20)
     found = summary(stream)
