@@ -299,7 +299,8 @@ class Director:
         if run := self._mine(word):
             run.seats.keep_only(self._stations.present())
             ordinal, calls = run.seats.claim(word.population, node)
-            say(self._runner, messages.Seat(run=run.id, token=word.token, ordinal=ordinal, calls=calls), to=node)
+            seat = messages.Seat(run=run.id, token=word.token, population=word.population, ordinal=ordinal, calls=calls)
+            say(self._runner, seat, to=node)
 
     def _release(self, node: str, word: messages.Release) -> None:
         if run := self._mine(word):

@@ -121,6 +121,7 @@ class Seat:
     NAME: ClassVar[str] = "pvload.seat"
     run: str
     token: int
+    population: str
     ordinal: int
     calls: int
 
@@ -272,17 +273,9 @@ class Finished:
     delivered: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Abandon:
-    """The run is given up without an end: end the engine at once."""
-
-    NAME: ClassVar[str] = "pvload.abandon"
-    run: str
-
-
 Word = (
     Hello | Welcome | Begin | Ready | LookUp | Found | Remark | Claim | Seat | Opened | Done | Release | AskCamera
-    | Camera | Started | Failed | Wanted | End | Closed | StopCamera | Stopped | Finish | Finished | Abandon
+    | Camera | Started | Failed | Wanted | End | Closed | StopCamera | Stopped | Finish | Finished
 )  # fmt: skip
 W = TypeVar("W", bound=Word)
 

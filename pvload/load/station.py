@@ -37,6 +37,8 @@ from pvload.wire import command
 
 _log = logging.getLogger(__name__)
 CLOSE_TIMEOUT_S: Final = 5.0
+CLOSE_BEAT_S: Final = 0.01
+CLOSE_AGAIN_BEATS: Final = 50
 LOOK_UP_TIMEOUT_S: Final = 10.0
 SEAT_TIMEOUT_S: Final = 10.0
 
@@ -106,7 +108,6 @@ class Station:
         self._work_on(messages.End, self._end)
         self._work_on(messages.StopCamera, self._stop_camera)
         self._work_on(messages.Finish, self._finish)
-        self._work_on(messages.Abandon, self._abandon)
         hello = messages.Hello(version=pvload_version(), host=socket.gethostname(), boot=boot_id(), pid=os.getpid())
         say(self.runner, hello)
 
@@ -159,9 +160,14 @@ class Station:
         hear(self.runner, kind, heard)
 
     def _answered(self, word: messages.Seat | messages.Camera) -> None:
+        """Hands over what was asked for; a seat that nobody waits for any more is given back."""
         asked = self._asked.get(word.token)
-        if asked is not None and self.run is not None and self.run.id == word.run:
+        if self.run is None or self.run.id != word.run:
+            return
+        if asked is not None:
             asked.set(word)
+        elif isinstance(word, messages.Seat):
+            self.tell(messages.Release(run=word.run, population=word.population, ordinal=word.ordinal))
 
     def _welcomed(self, _node: str, word: messages.Welcome) -> None:
         if word.refused:
@@ -253,14 +259,15 @@ class Station:
         self.tell(messages.Closed(run=run.id))
 
     def _close_streams(self, run: StationRun, *, by: str) -> None:
-        engine = _of(run)
-        for id in list(run.streams):
-            engine.send(command.Close(id=id, by=by))
-        try:
-            with gevent.Timeout(CLOSE_TIMEOUT_S):
-                while run.streams:
-                    gevent.sleep(0.01)
-        except gevent.Timeout:
+        """Orders every stream closed, again now and then: an order to open may just be on its way."""
+        engine, beats = _of(run), 0
+        with gevent.Timeout(CLOSE_TIMEOUT_S, False):
+            while run.streams:
+                for id in list(run.streams) if beats % CLOSE_AGAIN_BEATS == 0 else ():
+                    engine.send(command.Close(id=id, by=by))
+                beats += 1
+                gevent.sleep(CLOSE_BEAT_S)
+        if run.streams:
             _log.error("%d streams did not close within %g s", len(run.streams), CLOSE_TIMEOUT_S)
 
     def _stop_camera(self, run: StationRun, word: messages.StopCamera) -> None:
@@ -282,14 +289,6 @@ class Station:
         finished = _of(run).finish()
         remove_empty(run.spool)
         return finished
-
-    def _abandon(self, run: StationRun, word: messages.Abandon) -> None:
-        del word
-        self._began.clear()
-        run.ending.set()
-        run.over.set()
-        _of(run).kill()
-        run.told.set()
 
 
 def _of(run: StationRun) -> EngineClient:

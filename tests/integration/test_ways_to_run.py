@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 import urllib.parse
 import urllib.request
@@ -179,6 +181,38 @@ def test_web_ui_refuses_a_start_that_breaks_a_rule(tmp_path: Path, started: list
     until(lambda: run_dirs(tmp_path) and (run_dirs(tmp_path)[0] / "report.txt").exists(), 40, "a report")
     command.signal(2)
     command.wait()
+    command.nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("more", "number", "whole_group"),
+    [
+        pytest.param(("--headless",), signal.SIGTERM, False, id="SIGTERM, one process"),
+        pytest.param(("--headless", "--processes", "2"), signal.SIGTERM, False, id="SIGTERM, two workers"),
+        pytest.param(("--headless", "--processes", "2"), signal.SIGINT, True, id="Ctrl-C reaches all at once"),
+        pytest.param(("--autostart",), signal.SIGINT, False, id="Ctrl-C, web UI"),
+    ],
+)
+def test_plain_locust_ends_in_order_when_it_is_told_to(
+    tmp_path: Path, started: list[Command], more: tuple[str, ...], number: int, whole_group: bool
+) -> None:
+    """T_end first, then streams, camera, engines; every record comes, whoever else got the signal."""
+    port, web = str(free_port()), str(free_port())
+    ports = ("--master-port", port, "--master-bind-port", port, "--web-port", web)
+    command = locust(tmp_path, *more, "-u", "3", "-t", "60s", *ports, *SMALL_FOR_LOCUST)
+    started.append(command)
+    until(lambda: live_frames(tmp_path) > 20, 40, "frames")
+    if whole_group:
+        os.killpg(command.pid, number)
+    else:
+        command.signal(number)
+    assert command.wait(40) == 3, command.stdout + command.stderr
+    found = summary(sole_run(tmp_path))
+    assert found["facts"]["ended"] == "interrupted"
+    assert found["accounting"]["undelivered"] == 0
+    assert {call["ended_by"] for call in found["calls"]} == {"run_end"}
+    assert sum(one["count"] for one in found["unary"] if one["method"] == "StopStream") == 1
+    assert "Traceback" not in command.stderr
     command.nothing_left()
 
 
