@@ -10,6 +10,7 @@ from pvload.stats.summary import Summary
 from pvload.verdict import always, counts, streams
 from pvload.verdict.doubt import Doubt, doubt_of
 from pvload.verdict.judgement import Judged, Result, Verdict, severity, worst
+from pvload.verdict.streams import accepted
 
 _STREAM_CRITERIA: Final[tuple[tuple[str, streams.Measure], ...]] = (
     ("fps_within", streams.fps),
@@ -21,6 +22,13 @@ _STREAM_CRITERIA: Final[tuple[tuple[str, streams.Measure], ...]] = (
     ("jitter_ms", streams.jitter),
     ("connect_ms", streams.connect),
     ("first_frame_ms", streams.first_frame),
+)
+_FAULT_NOTES: Final = (
+    "not_connected",
+    "operator_failed",
+    "unknown_device",
+    "camera_was_running",
+    "camera_not_as_planned",
 )
 
 
@@ -39,10 +47,29 @@ def judge(summary: Summary, criteria: Criteria, *, camera_may_be_running: bool =
         *_by_stream(summary, doubt, criteria),
         *_counted(summary, doubt, criteria),
     )
+    if _interrupted_at_the_start(summary):
+        found = tuple(_not_begun(one) for one in found)
     waived = (_waived(one) if one.name in criteria.waive else one for one in found)
     ordered = tuple(sorted(waived, key=lambda one: not one.judged))
     result = worst(one.counts_as for one in ordered if one.judged)
     return Verdict(result=result, criteria=ordered, why=_why(ordered, result))
+
+
+def _interrupted_at_the_start(summary: Summary) -> bool:
+    """The run was ended before any stream was accepted, and nothing had gone wrong by then."""
+    return (
+        summary.facts.ended == "interrupted"
+        and not any(accepted(one) for one in summary.subscribers)
+        and not any(summary.note_counts.get(kind) for kind in _FAULT_NOTES)
+        and not (summary.run.refused or summary.run.errors or summary.run.admission_refused or summary.users_failed)
+    )
+
+
+def _not_begun(one: Judged) -> Judged:
+    """What could not be measured because somebody stopped the run says nothing about target or tool."""
+    if one.result is not Result.INVALID or one.name == "accounting":
+        return one
+    return replace(one, result=Result.INCONCLUSIVE, reason=f"{one.reason}: the run was interrupted before one could be")
 
 
 def _waived(one: Judged) -> Judged:

@@ -297,6 +297,15 @@ def test_the_run_takes_the_worst_and_tells_everything_that_was_against_it() -> N
     assert [line.split(":")[0] for line in verdict.why[1:]] == ["accounting", "duration", "fps_within"]
 
 
+def test_a_run_stopped_by_hand_before_its_first_stream_says_nothing() -> None:
+    """Unless something had gone wrong by then, which stays INVALID."""
+    stopped = summary_of((), facts=facts(ended="interrupted", length_s=0.0))
+    assert judge(stopped, A).result is Result.INCONCLUSIVE
+    for kind in ("not_connected", "unknown_device", "camera_was_running"):
+        assert judge(replace(stopped, note_counts={kind: 1}), A).result is Result.INVALID
+    assert judge(replace(stopped, facts=facts(ended="failed", length_s=0.0)), A).result is Result.INVALID
+
+
 def test_criteria_that_are_judged_come_first() -> None:
     kinds = [one.judged for one in judge(summary(), A).criteria]
     assert kinds == sorted(kinds, reverse=True)
