@@ -85,8 +85,6 @@ class Hello:
     boot: str
     """`pvload.clock.boot_id()`; equal boots share a monotonic clock."""
     pid: int
-    predecessor: str = ""
-    """Hex of the sender this one replaces, if any."""
 
     def to_json(self) -> bytes:
         """The HELLO payload."""
@@ -102,7 +100,7 @@ class Hello:
             raise FormatError(f"HELLO of a sender cannot be read: {exc}") from exc
         for item in fields(cls):
             expected = int if item.name in ("incarnation", "pid") else str
-            if type(values.get(item.name, "")) is not expected:
+            if type(values[item.name]) is not expected:
                 raise FormatError(
                     f"HELLO of a sender: {item.name} is {values[item.name]!r}, expected {expected.__name__}"
                 )

@@ -215,7 +215,6 @@ HEARTBEAT: Final = _layout(
     ("spool_records", "<u8"),
     ("acknowledged", "<u8"),
     ("streams", "<u4"),
-    ("segments", "<u4"),
 )
 """The sender lives. (`t_ns`, wall_ns) is a clock pair. frames: all FRAME records ever made by this sender;
 spool_records: records committed so far; acknowledged: records the collector has confirmed; streams: open now."""

@@ -12,7 +12,7 @@ from pvload.wire.event import RECORD_BYTES
 
 IDS = st.binary(min_size=16, max_size=16)
 NUMBERS = st.integers(0, 2**62)
-HELLO = Hello(role="engine", worker="w", incarnation=1, host="h", boot="b", pid=7, predecessor="ab")
+HELLO = Hello(role="engine", worker="w", incarnation=1, host="h", boot="b", pid=7)
 
 
 @given(kind=st.sampled_from(Message), run=IDS, sender=IDS, first=NUMBERS, count=st.integers(1, 9), a=NUMBERS)
