@@ -173,7 +173,7 @@ class Collector:
                 self._round()
             self._show()
         self._fold_rows()
-        for name in self._awaited():
+        for name in self._awaited(now_ns=0):
             _log.warning("no FIN came from %s", name)
         return self._end or interrupted(now_ns=self._clock.monotonic_ns())
 
@@ -196,10 +196,10 @@ class Collector:
             self._end = interrupted(now_ns=now_ns)
         if self._end is None:
             return False
-        return bool(self.trouble) or now_ns >= self._end.deadline_ns or not self._awaited()
+        return bool(self.trouble) or now_ns >= self._end.deadline_ns or not self._awaited(now_ns)
 
-    def _awaited(self) -> tuple[str, ...]:
-        return awaited(self._end, self._intake.senders()) if self._end is not None else ()
+    def _awaited(self, now_ns: int) -> tuple[str, ...]:
+        return awaited(self._end, self._intake.senders(), now_ns=now_ns) if self._end is not None else ()
 
     def _read_orders(self) -> None:
         chunk = os.read(self._orders_fd, _ORDER_BYTES)

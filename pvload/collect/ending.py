@@ -17,6 +17,8 @@ from pvload.wire.journal import JournaledSender
 LONGEST_WAIT_NS: Final = 10 * NS_PER_S
 INTERRUPTED_WAIT_NS: Final = 2 * NS_PER_S
 """For senders that end together with us, when nobody is left to order the end."""
+UNKNOWN_WAIT_NS: Final = 2 * NS_PER_S
+"""For who is expected and never said HELLO: all the run long it had nothing to say, or no way to say it."""
 _REASONS: Final = ("duration", "interrupted", "failed")
 
 
@@ -30,6 +32,8 @@ class End:
     """Monotonic: write the report then, whoever is missing."""
     expect: tuple[str, ...] = ()
     """Senders (hex) and workers (names) whose FIN is awaited; empty: every sender that is known."""
+    unknown_deadline_ns: int = 0
+    """Monotonic: until then one of `expect` of whom no sender is known is awaited too."""
 
 
 def end_from_line(line: bytes, *, now_ns: int) -> End:
@@ -49,7 +53,12 @@ def end_from_line(line: bytes, *, now_ns: int) -> End:
         raise FormatError("end: expect must be a list of senders and workers")
     if not isinstance(deadline_ns, int):
         raise FormatError("end: deadline_ns must be a whole number")
-    return End(reason=reason, deadline_ns=min(deadline_ns, now_ns + LONGEST_WAIT_NS), expect=tuple(expect))
+    return End(
+        reason=reason,
+        deadline_ns=min(deadline_ns, now_ns + LONGEST_WAIT_NS),
+        expect=tuple(expect),
+        unknown_deadline_ns=now_ns + UNKNOWN_WAIT_NS,
+    )
 
 
 def interrupted(*, now_ns: int) -> End:
@@ -57,8 +66,11 @@ def interrupted(*, now_ns: int) -> End:
     return End(reason="interrupted", deadline_ns=now_ns + INTERRUPTED_WAIT_NS)
 
 
-def awaited(end: End, senders: Iterable[JournaledSender]) -> tuple[str, ...]:
-    """Who of the expected has not finished: senders by hex, workers by name. A worker has when all its senders have."""
+def awaited(end: End, senders: Iterable[JournaledSender], *, now_ns: int) -> tuple[str, ...]:
+    """Whose end is worth waiting for at now_ns: senders by hex, workers by name, each until its end is known.
+
+    A worker's end is known when all its senders have finished. Who never came is given up earlier than who did.
+    """
     finished = {False: set[str](), True: set[str]()}
     everyone: list[str] = []
     for row in senders:
@@ -67,4 +79,5 @@ def awaited(end: End, senders: Iterable[JournaledSender]) -> tuple[str, ...]:
         done.add(row.hello.worker)
         everyone.append(row.sender.hex())
     expected = end.expect or tuple(everyone)
-    return tuple(name for name in expected if name in finished[False] or name not in finished[True])
+    unknown = now_ns < end.unknown_deadline_ns
+    return tuple(name for name in expected if name in finished[False] or (unknown and name not in finished[True]))
