@@ -42,7 +42,9 @@ class Basis:
         """When window `index` begins."""
         return (self.origin_ns or 0) + index * self.window_ns
 
-    def judged_from(self, by_ns: int) -> int | None:
-        """When warm-up is over; None if nothing until by_ns began it."""
+    def judged_from(self, by_ns: int, due_ns: int | None) -> int:
+        """When warm-up is over, as far as by_ns can know; without a frame until then it counts from due_ns."""
         start = self.warm_from_ns
-        return None if start is None or start > by_ns else start + self.warm_up_ns
+        if start is not None and start <= by_ns:
+            return start + self.warm_up_ns
+        return (due_ns if due_ns is not None else by_ns) + self.warm_up_ns

@@ -5,16 +5,17 @@ Everything here is driven by the times in the records, never by how many come at
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from pvload.stats.basis import Basis
+from pvload.stats.call_gaps import CallGaps
 from pvload.stats.config import FoldConfig
-from pvload.stats.gaps import Freezes, StallNote
+from pvload.stats.due import Stretch, count_due
 from pvload.stats.grid import Grid
 from pvload.stats.histogram import Histogram, Int64s
+from pvload.stats.opening import Opening, decimated
 from pvload.stats.planned import check_plan
 from pvload.stats.steps import Columns, Loss, Steps
 from pvload.stats.subscriber import SubscriberFold
@@ -29,27 +30,14 @@ LAG_REACH_NS: Final = NS_PER_S
 _PAYLOAD_NAMES: Final = {payload.value: payload.name.lower() for payload in Payload}
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What OPENED said."""
-
-    ref: int
-    opened_ns: int
-    place: int
-    """Record number in the sender."""
-    number: int
-    device: str
-    quality: int
-    max_fps: int
-
-
 class CallFold:
     """The state of one call."""
 
     def __init__(self, opening: Opening, subscriber: SubscriberFold, basis: Basis, config: FoldConfig) -> None:
         self.opening = opening
         self.subscriber = subscriber
-        self.tally = Tally()
+        self.gaps = CallGaps(subscriber, basis, call=opening.number, stall_ns=config.stall_ns)
+        self.tally = Tally(gaps=self.gaps.tally)
         self.steps = Steps()
         self.grid = Grid()
         self.accepted = False
@@ -61,26 +49,17 @@ class CallFold:
         """No frame is later than this one that came before it."""
         self.cursor_ns = opening.opened_ns
         """Due time is settled up to here."""
-        self.gap_from: int | None = None
-        """Where the current gap began; None: the device is not wanted."""
-        self.gap_is_inner = False
-        """It began with a frame, not with the call or the wanting."""
         self._timeline: Timeline = basis.timeline
         self._edges: Edges = basis.timeline.edges(opening.device)
         self._operated = self._edges.known_before(opening.place)
         self._basis = basis
         self._config = config
-        self._freezes = Freezes()
         self._rates = np.zeros(0, np.int64)
         self._due_from: int | None = None
         self._transit: int | None = None
         self._aged_window: int | None = None
         self._aged = Histogram()
         self._grid_last: int | None = None
-        self._passed = 0
-        """Frames of the call up to the cursor."""
-        self._gap_number = -1
-        """frame_number of the frame before the current gap; -1: none, or not known."""
 
     def accept(self, at_ns: int) -> None:
         """The server accepted the call: by its headers or by the first frame, whichever came first."""
@@ -88,7 +67,7 @@ class CallFold:
             return
         self.accepted = True
         self.tally.connect.add(np.array([at_ns - self.opening.opened_ns]))
-        self.subscriber.accept(self.opening.opened_ns, self._edges)
+        self.subscriber.accept(self.opening.opened_ns)
 
     def frames(self, rows: Records) -> None:
         """Takes the next FRAME rows of this call."""
@@ -128,11 +107,17 @@ class CallFold:
         """The call is over at at_ns, or the run before it: an open gap is cut there."""
         at_ns = max(min(at_ns, self._timeline.close_ns), self.opening.opened_ns)
         self.settle(at_ns)
-        if self.gap_from is not None:
-            self._cut_gap(max(at_ns, self.gap_from))
+        if self.gaps.since is not None:
+            self.gaps.cut(max(at_ns, self.gaps.since))
         if self.accepted:
             self.tally.open_ns += at_ns - self.opening.opened_ns
         self._finish()
+
+    def refuse(self) -> None:
+        """The server turned the call away although it had answered: nothing was due on it."""
+        self.subscriber.turned_away(self.opening.opened_ns, accepted=self.accepted)
+        self.accepted = False
+        self.tally = Tally()
 
     def folded(self, *, first_ns: int, last_ns: int, frames: int, longest_ns: int, message_bytes: int) -> None:
         """`frames` arrivals between first and last that are known only as a count."""
@@ -148,16 +133,16 @@ class CallFold:
         self.subscriber.window(self._basis.window(last_ns)).frames += frames
         for at_ns in (first_ns, last_ns):
             self.settle(at_ns)
-            if self.gap_from is not None:
+            if self.gaps.since is not None:
                 if at_ns == first_ns:
-                    self._gaps(np.array([first_ns]), np.array([-1]))
+                    self.gaps.arrivals(np.array([first_ns]), np.array([-1]))
                 elif last_ns > first_ns:
-                    self._gap_inside(first_ns, last_ns, min(longest_ns, last_ns - first_ns))
-        if self.gap_from is not None and last_ns >= self._judged_from(last_ns):
+                    self.gaps.inside(first_ns, last_ns, min(longest_ns, last_ns - first_ns))
+        if self.gaps.since is not None and last_ns >= self._judged_from(last_ns):
             self.tally.judged_frames += frames
         self.last_ns = last_ns
-        self._passed += frames
-        self._gap_number = -1
+        self.gaps.passed += frames
+        self.gaps.number_before = -1
         self._transit = None
 
     def folded_counters(self, t_ns: int, frames: int, counters: tuple[int, int, int, int]) -> None:
@@ -174,7 +159,7 @@ class CallFold:
         tally = self.tally
         if self.first_number is None:
             self.first_number = int(columns.number[0])
-            begin = self.gap_from if self.gap_from is not None else self._first_due(int(columns.t_ns[0]))
+            begin = self.gaps.since if self.gaps.since is not None else self._first_due(int(columns.t_ns[0]))
             tally.first_frame.add(columns.t_ns[:1] - begin)
         self.last_number = int(columns.number[-1])
         tally.frames += len(columns)
@@ -264,16 +249,17 @@ class CallFold:
         spans = self._edges.spans(self.cursor_ns, until_ns + 1, operated=self._operated)
         start = 0
         for span in spans:
-            if span.wanted and self.gap_from is None:
-                self.gap_from, self.gap_is_inner = span.begin_ns, False
+            if span.wanted and self.gaps.since is None:
+                self.gaps.begin(span.begin_ns)
                 self._due_from = span.begin_ns if self._due_from is None else self._due_from
-                self.subscriber.silence.begin(span.begin_ns)
-            elif not span.wanted and self.gap_from is not None:
-                self._cut_gap(span.begin_ns)
+                self.subscriber.due(span.begin_ns)
+            elif not span.wanted and self.gaps.since is not None:
+                self.gaps.cut(span.begin_ns)
                 self.subscriber.silence.stop(span.begin_ns)
             end_ns = min(span.end_ns, until_ns)
             if span.wanted:
-                self._due(span, span.begin_ns, end_ns)
+                stretch = Stretch(span.begin_ns, end_ns, self._judged_from(end_ns), self._rate(span))
+                count_due(stretch, self._basis, tally=self.tally, window=self.subscriber.window)
             if columns is None or rows is None or loss is None:
                 continue
             whole = span is spans[-1]
@@ -282,52 +268,26 @@ class CallFold:
             if span.wanted and stop > start:
                 self._wanted_frames(span, rows, columns, (start, stop), loss)
             if stop > start:
-                self._passed += stop - start
-                self._gap_number = int(columns.number[stop - 1])
+                self.gaps.passed += stop - start
+                self.gaps.number_before = int(columns.number[stop - 1])
             start = stop
         self.cursor_ns = until_ns
 
     def _judged_from(self, by_ns: int) -> int:
         """When warm-up is over, as far as by_ns can know; a sender without a frame counts from when it was due."""
-        judged = self._basis.judged_from(by_ns)
-        if judged is not None:
-            return judged
-        return (self._due_from if self._due_from is not None else by_ns) + self._config.warm_up_ns
+        return self._basis.judged_from(by_ns, self._due_from)
 
     def _rate(self, span: Span) -> float:
         """Frames a second by the plan, after decimation; 0: not stated."""
         stated = span.edge.rate_hz if span.edge is not None else 0.0
         return decimated(stated, self.opening.max_fps)
 
-    def _due(self, span: Span, begin_ns: int, end_ns: int) -> None:
-        if end_ns <= begin_ns:
-            return
-        late = self._timeline.late
-        tally = self.tally
-        blind = late.within(begin_ns, end_ns, LATE_NS)
-        tally.due_ns += end_ns - begin_ns - blind
-        tally.blind_ns += blind
-        judged_from = max(begin_ns, self._judged_from(end_ns))
-        judged = max(0, end_ns - judged_from - late.within(judged_from, end_ns, LATE_NS))
-        tally.judged_ns += judged
-        rate = self._rate(span)
-        tally.rates[(rate, rate > 0)] += judged
-        first, last = self._basis.window(begin_ns), self._basis.window(end_ns - 1)
-        for index in range(first, last + 1):
-            low = max(begin_ns, self._basis.window_begin(index))
-            high = min(end_ns, self._basis.window_begin(index + 1))
-            window = self.subscriber.window(index)
-            window.due_ns += high - low - (late.within(low, high, LATE_NS) if blind else 0)
-            low = max(low, judged_from)
-            if high > low:
-                window.judged_ns += high - low - (late.within(low, high, LATE_NS) if blind else 0)
-
     def _wanted_frames(self, span: Span, rows: Records, columns: Columns, part: tuple[int, int], loss: Loss) -> None:
         """Frames [start, stop) of a run, all in one wanted span."""
         start, stop = part
         t_ns = columns.t_ns[start:stop]
-        inner_before = self.gap_is_inner
-        gaps = self._gaps(t_ns, columns.number[start:stop])
+        inner_before = self.gaps.is_inner
+        gaps = self.gaps.arrivals(t_ns, columns.number[start:stop])
         judged_from = self._judged_from(int(t_ns[-1]))
         judged = start + int(np.searchsorted(t_ns, judged_from))
         self._sample_rate(gaps, judged - start, first_is_inner=inner_before)
@@ -401,87 +361,6 @@ class CallFold:
                 late = self._timeline.late.touched(times[here], LAG_REACH_NS, period_ns)
                 self.tally.lag_losses += int(dropped[here][late].sum())
 
-    # -- gaps ----------------------------------------------------------------------------------------------------
-
-    def _gaps(self, t_ns: Int64s, numbers: Int64s) -> Int64s:
-        """Ends a gap with each of `t_ns`, the arrivals of frames with these numbers. Returns the gaps."""
-        begin = self.gap_from if self.gap_from is not None else int(t_ns[0])
-        begins = np.concatenate(([begin], t_ns[:-1]))
-        gaps = t_ns - begins
-        inner = gaps if self.gap_is_inner else gaps[1:]
-        tally = self.tally.gaps
-        tally.note(gaps, begins)
-        if inner.size:
-            tally.inter_arrival.add(inner)
-            self._freezes.add(inner, tally)
-        for at in np.flatnonzero(gaps > self._config.stall_ns):
-            number = self._gap_number if at == 0 else int(numbers[at - 1])
-            self._stall(int(begins[at]), int(t_ns[at]), self._passed + int(at), number, censored=False)
-        rest = gaps[1:]
-        longest = (int(rest.max()), int(begins[1:][rest.argmax()])) if rest.size else (0, 0)
-        self.subscriber.silence.arrivals(int(t_ns[0]), int(t_ns[-1]), longest)
-        self._window_gaps(gaps, begins, t_ns)
-        self.gap_from, self.gap_is_inner = int(t_ns[-1]), True
-        return gaps
-
-    def _gap_inside(self, first_ns: int, last_ns: int, longest_ns: int) -> None:
-        """The longest gap among folded arrivals; where it stood is not known, so it is put at their beginning."""
-        tally = self.tally.gaps
-        tally.note(np.array([longest_ns]), np.array([first_ns]))
-        if longest_ns > self._config.stall_ns:
-            self._stall(first_ns, first_ns + longest_ns, self._passed, -1, censored=False)
-        self.subscriber.silence.arrivals(first_ns, last_ns, (longest_ns, first_ns))
-        self.gap_from, self.gap_is_inner = last_ns, True
-
-    def _cut_gap(self, at_ns: int) -> None:
-        """The open gap ends here without a frame."""
-        if self.gap_from is None:
-            return
-        length = at_ns - self.gap_from
-        if length > 0:
-            ends = np.array([at_ns])
-            begins = np.array([self.gap_from])
-            self.tally.gaps.note(ends - begins, begins)
-            if length > self._config.stall_ns:
-                self._stall(self.gap_from, at_ns, self._passed, self._gap_number, censored=True)
-            self._window_gaps(ends - begins, begins, ends)
-        self.gap_from, self.gap_is_inner = None, False
-
-    def _stall(self, begin_ns: int, end_ns: int, index: int, number: int, *, censored: bool) -> None:
-        note = StallNote(
-            length_ns=end_ns - begin_ns,
-            begin_ns=begin_ns,
-            call=self.opening.number,
-            subscriber=self.subscriber.name,
-            frame_index=index,
-            last_number=number,
-            censored=censored,
-            uncertainty_ns=self._timeline.late.within(begin_ns, end_ns),
-        )
-        self.tally.gaps.stalls.add(note)
-        for at in range(self._basis.window(begin_ns), self._basis.window(end_ns - 1) + 1):
-            low, high = max(begin_ns, self._basis.window_begin(at)), min(end_ns, self._basis.window_begin(at + 1))
-            self.subscriber.window(at).stalled_ns += high - low
-
-    def _window_gaps(self, gaps: Int64s, begins: Int64s, ends: Int64s) -> None:
-        """The longest gap of each window: a gap belongs to the window it ends in, and, cut, to those it fills."""
-        first, last = self._basis.window(int(begins[0])), self._basis.window(int(ends[-1]))
-        if first == last:
-            window = self.subscriber.window(first)
-            window.longest_gap_ns = max(window.longest_gap_ns, int(gaps.max()))
-            return
-        start = 0
-        for index in range(first, last + 1):
-            low, high = self._basis.window_begin(index), self._basis.window_begin(index + 1)
-            stop = int(np.searchsorted(ends, high))
-            window = self.subscriber.window(index)
-            if stop > start:
-                window.longest_gap_ns = max(window.longest_gap_ns, int(gaps[start:stop].max()))
-            if stop < ends.size and int(begins[stop]) < high:
-                cut = high - max(int(begins[stop]), low)
-                window.longest_gap_ns = max(window.longest_gap_ns, cut)
-            start = stop
-
     # -- the end -------------------------------------------------------------------------------------------------
 
     def _finish(self) -> None:
@@ -504,10 +383,3 @@ class CallFold:
         if unstated:
             measured = NS_PER_S / float(np.median(self._rates)) if self._rates.size >= RATE_LEAST else 0.0
             tally.rates[(measured, False)] += unstated
-
-
-def decimated(rate_hz: float, max_fps: int) -> float:
-    """What a stream limited to max_fps gets of a steady camera: every k-th frame, no credit carried."""
-    if max_fps == 0 or rate_hz <= max_fps:
-        return rate_hz
-    return rate_hz / float(np.ceil(rate_hz / max_fps))

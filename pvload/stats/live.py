@@ -71,9 +71,9 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
             missing += 0 if call.opening.max_fps else counts.dropped
             restarts += counts.restarts
             tallies.append(call.tally)
-            if call.gap_from is not None and newest is not None:
+            if call.gaps.since is not None and newest is not None:
                 now = min(newest, sender.basis.timeline.close_ns)
-                gap = now - max(call.gap_from, last.get(ref, call.gap_from))
+                gap = now - max(call.gaps.since, last.get(ref, call.gaps.since))
                 if gap > config.stall_ns:
                     stalled += 1
                     longest = max(longest, gap)

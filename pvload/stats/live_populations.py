@@ -50,9 +50,9 @@ def live_populations(
             row.missing += counts.unseen + counts.transport + counts.undecided
             row.missing += 0 if call.opening.max_fps else counts.dropped
             newest = sender.hold.newest_ns
-            if call.gap_from is None or newest is None:
+            if call.gaps.since is None or newest is None:
                 continue
-            gap_ns = min(newest, sender.basis.timeline.close_ns) - max(call.gap_from, last.get(ref, call.gap_from))
+            gap_ns = min(newest, sender.basis.timeline.close_ns) - max(call.gaps.since, last.get(ref, call.gaps.since))
             if gap_ns > config.stall_ns:
                 row.stalls += 1
                 row.longest_ns = max(row.longest_ns, gap_ns)

@@ -84,8 +84,18 @@ def _whole(name: str, parts: list[_Part]) -> Whole:
         _clock(whole, part)
         _windows(whole, part, offset)
         before = part
+    _unstated(whole)
     _worst_window(whole)
     return whole
+
+
+def _unstated(whole: Whole) -> None:
+    """Outages in which no rate was stated are due at the mean rate of the subscriber's own calls."""
+    rates = whole.tally.rates
+    known = sorted((rate, ns) for (rate, _), ns in rates.items() if rate > 0)
+    weight = sum(ns for _, ns in known)
+    if weight and (0.0, False) in rates:
+        rates[(sum(rate * ns for rate, ns in known) / weight, False)] += rates.pop((0.0, False))
 
 
 def _silence(whole: Whole, length_ns: int, at_ns: int) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from pvload.stats.config import Plan
 from pvload.stats.histogram import Int64s
+from pvload.stats.opening import Opening
 from pvload.stats.tally import Tally
 from pvload.stats.timeline import Span
 from pvload.wire.event import FrameFlag, Records
-
-if TYPE_CHECKING:
-    from pvload.stats.call import Opening
 
 GRACE_NS: Final = 1_000_000_000
 """Frames of the setting before may still arrive this long after a planned change."""

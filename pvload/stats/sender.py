@@ -14,9 +14,10 @@ import numpy as np
 
 from pvload.stats.account import Account, status_name
 from pvload.stats.basis import Basis
-from pvload.stats.call import CallFold, Opening
+from pvload.stats.call import CallFold
 from pvload.stats.config import FoldConfig
 from pvload.stats.hold import Hold, by_call, runs_of
+from pvload.stats.opening import Opening
 from pvload.stats.subscriber import SilenceNote, SubscriberFold
 from pvload.stats.summary import LIST_LIMIT
 from pvload.stats.tally import Tally
@@ -149,8 +150,7 @@ class SenderFold:
             self._keep(call, None, "open", "", "")
         self.calls.clear()
         for name, subscriber in self.subscribers.items():
-            edges = self.basis.timeline.edges(subscriber.device)
-            self.silences[name] = subscriber.close(end_ns, edges, announced=announced)
+            self.silences[name] = subscriber.close(end_ns, announced=announced)
 
     @property
     def account_end_ns(self) -> int | None:
@@ -286,7 +286,7 @@ class SenderFold:
         operated = self.basis.timeline.edges(opening.device).known_before(opening.place)
         subscriber = self.subscribers.get(name)
         if subscriber is None:
-            subscriber = self.subscribers[name] = SubscriberFold(name, opening.device, operated=operated)
+            subscriber = self.subscribers[name] = SubscriberFold(name, opening.device, self.basis, operated=operated)
         subscriber.calls += 1
         subscriber.max_fps, subscriber.quality = opening.max_fps, opening.quality
         self.calls_total += 1
@@ -298,29 +298,25 @@ class SenderFold:
         status, details = int(row["status"]), self.texts.text(int(row["details"]))
         self.frames_checked &= int(row["frames"]) == call.arrived
         del self.calls[call.opening.ref]
-        call.close(t_ns)
-        subscriber = call.subscriber
-        edges = self.basis.timeline.edges(subscriber.device)
         closed = min(t_ns, self.basis.timeline.close_ns)
-        if by in (EndedBy.ORDER, EndedBy.RUN_END):
-            subscriber.released(closed, edges)
-        elif by is EndedBy.SERVER and t_ns <= self.basis.timeline.close_ns:
-            self._server_ended(call, status, details)
-        if by in (EndedBy.SERVER, EndedBy.WATCHDOG) and call.accepted:
-            subscriber.outage_from = closed
+        if by is EndedBy.SERVER and _is_refusal(call, status, details):
+            call.refuse()
+            call.tally.admission_refused += int(t_ns <= closed)
+        else:
+            call.close(t_ns)
+            self._ended(call, by, closed)
+            if by is EndedBy.SERVER and t_ns <= closed:
+                _server_ended(call, status)
         self._keep(call, t_ns, _ENDED_BY[by], status_name(status), details)
 
-    def _server_ended(self, call: CallFold, status: int, details: str) -> None:
-        tally = call.tally
-        if status == RESOURCE_EXHAUSTED and LIMIT_TEXT in details.lower():
-            tally.admission_refused += 1
-        elif call.subscriber.accepted:
-            tally.unexpected_ends += 1
-            if status:
-                tally.errors[status_name(status)] += 1
-        else:
-            tally.refused_ends += 1
-            tally.refused[status_name(status)] += 1
+    def _ended(self, call: CallFold, by: EndedBy, at_ns: int) -> None:
+        """What the end of a call means for its subscriber."""
+        subscriber = call.subscriber
+        subscriber.streaming -= int(call.accepted)
+        if by in (EndedBy.ORDER, EndedBy.RUN_END):
+            subscriber.released(at_ns)
+        elif by in (EndedBy.SERVER, EndedBy.WATCHDOG) and call.accepted:
+            subscriber.lost(at_ns)
 
     def _keep(self, call: CallFold, ended_ns: int | None, ended_by: str, status: str, details: str) -> None:
         """Adds a closed call to its subscriber and, among the first thousand, to the list of calls."""
@@ -363,7 +359,7 @@ class SenderFold:
             subscriber = self.subscribers.get(name)
             if subscriber is not None and not any(call.subscriber is subscriber for call in self.calls.values()):
                 at_ns = min(int(row["t_ns"]), self.basis.timeline.close_ns)
-                subscriber.released(at_ns, self.basis.timeline.edges(subscriber.device))
+                subscriber.released(at_ns)
 
 
 def _stretches(rows: Records, kinds: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Iterator[tuple[int, int]]:
@@ -377,6 +373,22 @@ def _stretches(rows: Records, kinds: np.ndarray[tuple[int], np.dtype[np.uint8]])
         start = int(at) + 1
     if start < rows.size:
         yield start, rows.size
+
+
+def _is_refusal(call: CallFold, status: int, details: str) -> bool:
+    """Turned away for the stream limit, before a frame: the real daemon says so after its headers."""
+    return status == RESOURCE_EXHAUSTED and LIMIT_TEXT in details.lower() and call.arrived == 0
+
+
+def _server_ended(call: CallFold, status: int) -> None:
+    tally = call.tally
+    if call.subscriber.accepted:
+        tally.unexpected_ends += 1
+        if status:
+            tally.errors[status_name(status)] += 1
+    else:
+        tally.refused_ends += 1
+        tally.refused[status_name(status)] += 1
 
 
 def _read(record: np.void, kind: Kind) -> np.void:

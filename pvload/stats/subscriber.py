@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from pvload.stats.basis import Basis
+from pvload.stats.due import Stretch, count_due
+from pvload.stats.opening import decimated
 from pvload.stats.tally import Tally, WindowTally
 from pvload.stats.timeline import Edges
 
@@ -83,6 +86,8 @@ class SubscriberFold:
     """(population, ordinal) in one sender."""
 
     __slots__ = (
+        "_basis",
+        "_due_from",
         "accepted",
         "calls",
         "device",
@@ -94,16 +99,22 @@ class SubscriberFold:
         "outage_from",
         "quality",
         "silence",
+        "streaming",
         "tally",
         "windows",
     )
 
-    def __init__(self, name: str, device: str, *, operated: bool) -> None:
+    def __init__(self, name: str, device: str, basis: Basis, *, operated: bool) -> None:
+        self._basis = basis
+        self._due_from: int | None = None
+        """When a frame was first due."""
         self.name = name
         self.device = device
         self.operated = operated
         self.calls = 0
         self.opened = 0
+        self.streaming = 0
+        """Calls that were accepted and go on: for a moment two, where one is opened before the other has ended."""
         self.accepted = False
         self.max_fps = 0
         self.quality = 0
@@ -113,6 +124,7 @@ class SubscriberFold:
         """Windows that stand in one entry of `windows`; a power of two."""
         self.silence = Silence()
         self.outage_from: int | None = None
+        """When the last call ended without an order, if none has been accepted since."""
 
     def window(self, index: int) -> WindowTally:
         """The entry that holds window `index`; in a very long run neighbours are joined."""
@@ -125,28 +137,61 @@ class SubscriberFold:
             key = index // self.factor
         return self.windows.setdefault(key, WindowTally())
 
-    def accept(self, opened_ns: int, edges: Edges) -> None:
+    def due(self, at_ns: int) -> None:
+        """Frames are due from here on; the first such moment is kept."""
+        self._due_from = at_ns if self._due_from is None else self._due_from
+
+    def accept(self, opened_ns: int) -> None:
         """The server accepted a call that was opened at opened_ns."""
         self.opened += 1
+        self.streaming += 1
         self.accepted = True
-        self.silence.pass_to(opened_ns, edges, operated=self.operated)
+        self.silence.pass_to(opened_ns, self._edges, operated=self.operated)
         self.end_outage(opened_ns)
 
-    def end_outage(self, at_ns: int) -> None:
-        """The outage that runs, if any, is over."""
-        if self.outage_from is not None:
-            self.tally.outage(max(0, at_ns - self.outage_from))
-            self.outage_from = None
+    def turned_away(self, opened_ns: int, *, accepted: bool) -> None:
+        """A call opened at opened_ns was refused for the stream limit: the plan asked for too much, nothing is due.
 
-    def released(self, at_ns: int, edges: Edges) -> None:
+        accepted: it was taken for accepted before that.
+        """
+        if accepted:
+            self.opened -= 1
+            self.streaming -= 1
+            self.accepted = self.opened > 0
+        if not self.streaming:
+            self.released(opened_ns)
+
+    def lost(self, at_ns: int) -> None:
+        """An accepted call ended without an order: from here to the next one is an outage."""
+        if not self.streaming:
+            self.outage_from = at_ns
+
+    def end_outage(self, at_ns: int) -> None:
+        """The outage that runs, if any, is over. Frames were due in it wherever the device was wanted."""
+        if self.outage_from is None:
+            return
+        begin_ns, self.outage_from = self.outage_from, None
+        if at_ns <= begin_ns:
+            return
+        self.tally.outage(at_ns - begin_ns)
+        for span in self._edges.spans(begin_ns, at_ns, operated=self.operated):
+            if not span.wanted:
+                continue
+            self.due(span.begin_ns)
+            rate_hz = decimated(span.edge.rate_hz if span.edge is not None else 0.0, self.max_fps)
+            judged_from = self._basis.judged_from(span.end_ns, self._due_from)
+            stretch = Stretch(span.begin_ns, span.end_ns, judged_from, rate_hz)
+            count_due(stretch, self._basis, tally=self.tally, window=self.window)
+
+    def released(self, at_ns: int) -> None:
         """Its user stopped, or closed the stream: it is not due until it opens again."""
-        self.silence.pass_to(at_ns, edges, operated=self.operated)
+        self.silence.pass_to(at_ns, self._edges, operated=self.operated)
         self.silence.stop(at_ns)
         self.end_outage(at_ns)
 
-    def close(self, at_ns: int, edges: Edges, *, announced: bool) -> SilenceNote:
+    def close(self, at_ns: int, *, announced: bool) -> SilenceNote:
         """Ends the account; `announced`: by the run's end, which stops the silence for good."""
-        self.silence.pass_to(at_ns, edges, operated=self.operated)
+        self.silence.pass_to(at_ns, self._edges, operated=self.operated)
         self.end_outage(at_ns)
         silence = self.silence
         tail = 0 if silence.since is None or announced else at_ns - silence.since
@@ -162,6 +207,10 @@ class SubscriberFold:
             tail_ns=tail,
             accepted=self.accepted,
         )
+
+    @property
+    def _edges(self) -> Edges:
+        return self._basis.timeline.edges(self.device)
 
     def _coarsen(self) -> None:
         joined: dict[int, WindowTally] = {}

@@ -147,6 +147,7 @@ class Figures:
     decoded_bytes: int
     open_s: float
     due_s: float
+    """Of a call: while it was open. Of all else: outages that nobody here ordered included."""
     judged_s: float
     """Due time after warm-up: what fps and coverage are over."""
     judged_frames: int

@@ -35,7 +35,7 @@ def frames(summary: Summary) -> Judged:
     threshold = summary.run.stalls.threshold_s
     for one in summary.subscribers:
         if accepted(one) and one.figures.frames == 0 and one.figures.due_s > threshold:
-            reason = f"{one.name} was open and got no frame in {seconds(one.figures.due_s)} of due time"
+            reason = f"{one.name} was accepted and got no frame in {seconds(one.figures.due_s)} of due time"
             return _judged("frames", Result.FAIL, reason, 0.0, subject=one.name)
     refused = [one for one in summary.subscribers if not accepted(one)]
     if refused:

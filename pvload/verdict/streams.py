@@ -62,7 +62,7 @@ def _findings(
     if not accepted(subscriber):
         return [Finding(None, f"{name} was never accepted by the target, so nothing was measured", Result.INVALID)]
     if figures.frames == 0 and figures.due_s > threshold_s:
-        silent = f"{name} was open for {seconds(figures.due_s)} in which frames were due and got none"
+        silent = f"{name} was accepted and got no frame in {seconds(figures.due_s)} of due time"
         return [Finding(None, silent, Result.FAIL, at_s=_first_stall_at(figures))]
     if figures.frames == 0:
         result = Result.INVALID if figures.blind_s > 0 else Result.INCONCLUSIVE

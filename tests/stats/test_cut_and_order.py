@@ -14,6 +14,7 @@ from pvload.stats import hold
 from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
 from pvload.stats.summary_json import to_dict, to_json
+from pvload.wire.event import EndedBy, Kind
 from tests.stats.schedules import streams
 from tests.stats.stream import MS, Stream, cut, fold
 
@@ -73,6 +74,28 @@ def test_one_record_at_a_time_gives_the_same(monkeypatch: pytest.MonkeyPatch) ->
     stream.wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.1, 40).frames(7.0, 0.1, 30, first=45)
     stream.wanted(10.5, on=False).wanted(11.0, rate=20.0).frames(11.1, 0.05, 50, first=0).end(14.0)
     whole = fold(stream, config=CONFIG).summary()
+    monkeypatch.setattr(hold, "FOLD_ROWS", 1)
+    run = RunFold(CONFIG)
+    run.hello(stream.sender, stream.hello)
+    for record in cut(stream, list(range(stream.records.size))):
+        run.add(stream.sender, record)
+    run.finished(stream.sender, stream.records.size)
+    assert run.summary() == whole
+
+
+@pytest.mark.parametrize("accepted_at", [5.02, 5.2])
+def test_a_call_opened_before_the_one_before_it_has_ended(monkeypatch: pytest.MonkeyPatch, accepted_at: float) -> None:
+    """The watchdog's resubscription: no outage between the two, and the same however it is cut."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20)
+    stream.open(5.0, 2, number=2, headers=False)
+    if accepted_at < 5.1:
+        stream.put(Kind.HEADERS, accepted_at, ref=2)
+    stream.ended(5.1, 1, by=EndedBy.WATCHDOG, frames=20)
+    if accepted_at > 5.1:
+        stream.put(Kind.HEADERS, accepted_at, ref=2)
+    stream.frames(6.0, 0.1, 20, 2).ended(9.0, 2, by=EndedBy.SERVER, status=14, frames=20).end(12.0)
+    whole = fold(stream, config=CONFIG).summary()
+    assert (whole.run.outages, whole.run.outages_s) == (1, 3.0)
     monkeypatch.setattr(hold, "FOLD_ROWS", 1)
     run = RunFold(CONFIG)
     run.hello(stream.sender, stream.hello)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pvload.profiles.schema import Profile
-from pvload.stats.call import decimated
 from pvload.stats.config import FoldConfig, fold_config
 from pvload.stats.histogram import Histogram
+from pvload.stats.opening import decimated
 from pvload.stats.summary_json import to_json
 from pvload.wire.event import EndedBy, Kind, LogClass, NoteClass, UserChange
 from tests.stats.stream import MS, T0, S, Stream, fold, summary
@@ -92,6 +92,73 @@ def test_a_lost_connection_is_an_error_and_its_outage_is_silence() -> None:
     assert run.longest_silence_s == pytest.approx(2.6)
     assert run.stalls.count == 0
     assert found.accounting.frames_checked
+
+
+def test_outages_that_nobody_ordered_are_due_to_the_subscriber_and_to_no_call() -> None:
+    """10 frames/s for 2 s, killed, back at 8 s for 2 s: 40 frames of 99 after the first, no stall on an open stream."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20)
+    stream.ended(2.0, by=EndedBy.SERVER, status=14, frames=20)
+    stream.open(3.0, 2, number=2, headers=False).ended(3.1, 2, by=EndedBy.SERVER, status=14)
+    stream.open(8.0, 3, number=3).frames(8.1, 0.1, 20, 3)
+    found = summary(stream.end(10.0))
+    for figures in (found.run, found.devices[0].figures, found.subscribers[0].figures):
+        assert (figures.due_s, figures.judged_s, figures.frames_due) == pytest.approx((10.0, 9.9, 99.0))
+        assert (figures.fps, figures.coverage) == pytest.approx((40 / 9.9, 40 / 99))
+        assert (figures.open_s, figures.outages_s, figures.stalls.count) == (4.0, 6.0, 0)
+    assert sum(window.due_s for window in found.subscribers[0].windows) == pytest.approx(10.0)
+    assert [call.figures.due_s for call in found.calls] == pytest.approx([2.0, 0.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("word", "by", "wanted_to", "due"),
+    [
+        ("never back", EndedBy.SERVER, 30.0, 10.0),
+        ("closed by the watchdog", EndedBy.WATCHDOG, 30.0, 10.0),
+        ("the user left", EndedBy.ORDER, 30.0, 2.0),
+        ("the camera was stopped", EndedBy.SERVER, 4.0, 4.0),
+    ],
+)
+def test_an_outage_is_due_until_the_end_unless_it_was_ordered(
+    word: str, by: EndedBy, wanted_to: float, due: float
+) -> None:
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20).ended(2.0, by=by, frames=20, status=14)
+    if wanted_to < 10:
+        stream.wanted(wanted_to, on=False)
+    assert summary(stream.end(10.0)).run.due_s == pytest.approx(due), word
+
+
+def test_an_outage_without_a_stated_rate_is_due_at_the_subscribers_own() -> None:
+    """20 frames/s measured for 5 s, then nothing for 5 s: half of what was due."""
+    stream = Stream().open(0.0).frames(0.05, 0.05, 100).ended(5.0, by=EndedBy.SERVER, status=14, frames=100)
+    run = summary(stream.end(10.0)).run
+    assert (run.expected_hz, run.coverage) == pytest.approx((20.0, 0.5), abs=0.005)
+    assert not run.expected_is_stated
+
+
+@pytest.mark.parametrize("headers", [True, False])
+def test_a_refusal_for_the_stream_limit_after_a_good_call_is_no_outage(headers: bool) -> None:
+    """Killed at 2 s, tried again at 3 s and refused, in again at 9 s: silent and out for one second, due for four."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20)
+    stream.ended(2.0, by=EndedBy.SERVER, status=14, frames=20)
+    stream.open(3.0, 2, number=2, headers=headers)
+    stream.ended(3.1, 2, by=EndedBy.SERVER, status=8, details="Maximum concurrent streams (3) exceeded for client x")
+    stream.open(9.0, 3, number=3).frames(9.1, 0.1, 10, 3)
+    found = summary(stream.end(10.0))
+    run = found.run
+    assert (run.due_s, run.outages, run.outages_s, run.longest_silence_s) == pytest.approx((4.0, 1, 1.0, 1.0))
+    assert (run.admission_refused, run.errors, run.stalls.count) == (1, {"UNAVAILABLE": 1}, 0)
+    assert (found.subscribers[0].calls, found.subscribers[0].opened) == (3, 2)
+
+
+def test_a_subscriber_only_refused_was_never_opened() -> None:
+    """Headers came before the refusal, as the real daemon sends them: no due time, no silence, no connect time."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0)
+    stream.ended(0.1, by=EndedBy.SERVER, status=8, details="Maximum concurrent streams (3) exceeded for client x")
+    found = summary(stream.end(60.0))
+    run = found.run
+    assert (run.due_s, run.open_s, run.longest_silence_s, run.outages_s) == (0.0, 0.0, 0.0, 0.0)
+    assert (run.stalls.count, run.connect_ms.n, run.coverage) == (0, 0, None)
+    assert found.subscribers[0].opened == 0
 
 
 def test_a_user_that_stops_ends_its_silence() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvload.stats.config import FoldConfig
+from pvload.wire.event import EndedBy
 from tests.stats.stream import MS, T0, Stream, summary
 
 STALL_MS = 500
@@ -91,6 +92,65 @@ def test_every_class_of_missing_frames_equals_what_was_done(truth: Truth) -> Non
     )
     assert (run.duplicates, run.duplicates_before_numbering) == (truth.duplicates, truth.early)
     assert (run.reorders, run.restarts) == (truth.reorders, truth.restarts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    calls=st.lists(
+        st.tuples(
+            st.integers(0, 3000),
+            st.integers(1, 3000),
+            st.sampled_from([EndedBy.SERVER, EndedBy.WATCHDOG, EndedBy.ORDER]),
+            st.sampled_from(["in", "in", "shut", "limit"]),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    toggles=st.lists(st.integers(1, 3000), max_size=4),
+    warm_up=st.sampled_from([0, 700]),
+    tail=st.integers(1, 3000),
+)
+def test_due_time_with_outages_equals_the_slow_fold(
+    calls: list[tuple[int, int, EndedBy, str]], toggles: list[int], warm_up: int, tail: int
+) -> None:
+    """(pause before, length, who ended it, whether it was let in) of each call; due is counted millisecond by ms."""
+    edges = [(0, True), *((1 + sum(toggles[: at + 1]), at % 2 == 1) for at in range(len(toggles)))]
+    stream, now = Stream(), 10
+    for at, on in edges:
+        stream.wanted(T0 + at * MS, on=on, rate=10.0)
+    open_ms: list[tuple[int, int]] = []
+    owed: list[tuple[int, int]] = []
+    since = None
+    for number, (pause, length, by, how) in enumerate(calls, 1):
+        begin, end = now + pause, now + pause + length
+        stream.open(T0 + begin * MS, number, number=number, headers=how in ("in", "limit") and length % 3 > 0)
+        if how == "in":
+            stream.frame(T0 + begin * MS, 0, number)
+            owed += [(since, begin)] if since is not None else []
+            open_ms.append((begin, end))
+            since = None if by is EndedBy.ORDER else end
+        elif how == "limit":
+            owed += [(since, begin)] if since is not None else []
+            since = None
+        if how == "in":
+            stream.ended(T0 + end * MS, number, by=by, status=14, frames=1)
+        else:
+            status, details = (8, "Maximum concurrent streams (3)") if how == "limit" else (14, "refused")
+            stream.ended(T0 + end * MS, number, by=EndedBy.SERVER, status=status, details=details)
+        now = end
+    end = now + tail
+    owed += [(since, end)] if since is not None else []
+    wanted, due, judged = True, 0, 0
+    first = min((begin for begin, _ in open_ms), default=end)
+    for ms in range(end):
+        wanted = next((on for at, on in reversed(edges) if at <= ms), True)
+        if wanted and any(low <= ms < high for low, high in (*open_ms, *owed)):
+            due += 1
+            judged += ms >= first + warm_up
+    run = summary(stream.end(T0 + end * MS), config=FoldConfig(warm_up_ns=warm_up * MS)).run
+    assert round(run.due_s * 1000) == due
+    assert round(run.judged_s * 1000) == judged
+    assert round(run.outages_s * 1000) == sum(high - low for low, high in owed)
 
 
 @dataclass(frozen=True)

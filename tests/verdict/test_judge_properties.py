@@ -105,7 +105,7 @@ def test_faster_than_too_fast_is_no_better(fps: float, faster: float) -> None:
 def test_doubt_never_turns_a_failure_into_a_pass_nor_makes_one(
     name: str, spoilt: float, missing: int, blind_s: float, lag_ms: float
 ) -> None:
-    """Missing records, blind time and lag: a FAIL may become INVALID, and what is no FAIL becomes none by them."""
+    """Missing records, blind time and lag: a FAIL may become doubtful, and what is no FAIL becomes none by them."""
     if name in ("generator_lag_ms", "accounting"):
         return
     sure = WORSE[name](spoilt)
@@ -122,7 +122,7 @@ def test_doubt_never_turns_a_failure_into_a_pass_nor_makes_one(
     )
     before, after = result_of(sure, name), result_of(doubtful, name)
     if before is Result.FAIL:
-        assert after in (Result.FAIL, Result.INVALID)
+        assert after is not Result.PASS
     else:
         assert after is not Result.FAIL
 
