@@ -18,7 +18,7 @@ from typing import Any
 from pvload.clock import Clock, boot_id
 from pvload.errors import RunDirectoryError
 from pvload.profiles.load import LoadedProfile
-from pvload.wire import run_directory
+from pvload.wire import channel, run_directory
 from pvload.wire.run_directory import Manifest
 
 _PACKAGES = ("pvload", "locust", "gevent", "grpcio", "pyzmq", "numpy", "protobuf")
@@ -66,7 +66,9 @@ class RunFolder:
             versions=versions(),
             host=host_facts(),
             channel_options={
-                f"{one.name}.window_bytes": one.window_bytes for one in loaded.profile.users if one.kind == "subscriber"
+                one.name: dict(channel.options(one.window_bytes))
+                for one in loaded.profile.users
+                if one.kind == "subscriber"
             },
         )
         made = cls(folder.absolute(), manifest)
