@@ -92,7 +92,7 @@ class Director:
             self._take_run_time()
             loaded, plan = settle(
                 self._source,
-                self._options,
+                {**self._options, "host": self._environment.host},
                 users=self._runner.target_user_count,
                 hosts=self._stations.hosts,
                 run_time_s=self._run_time_s,

@@ -106,8 +106,13 @@ def _show(action: Any, *, in_web_ui: bool) -> None:
 
 
 def form_overrides(options: Mapping[str, Any], profile: Profile) -> list[str]:
-    """What the form fields change in `profile`, as overrides; ConfigError for a region that is none."""
+    """What the form fields change in `profile`, as overrides; ConfigError for a region that is none.
+
+    `host` is Locust's own (-H, or the form's field): the target's address, a scheme before it taken off.
+    """
     wishes: list[str] = []
+    if host := _field(options, "host"):
+        wishes.append(f"target.address={host.removeprefix('http://').removeprefix('https://').rstrip('/')}")
     if exposure := _field(options, "pvload_exposure_ms"):
         wishes.append(f"camera.exposure_ms={exposure}")
     if roi := _field(options, "pvload_roi"):

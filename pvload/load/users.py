@@ -284,6 +284,7 @@ def user_classes(profile: Profile, place: Placeholder) -> dict[str, type[PvloadU
         parent = CameraOperator if one.kind == "operator" else StreamSubscriber
         name = "".join(part.capitalize() for part in one.name.replace("-", "_").split("_")) + parent.__name__
         fields: dict[str, Any] = {"abstract": False, "population": one, "place": place, "__module__": __name__}
+        fields["host"] = profile.target.address
         fields |= {"fixed_count": 1} if is_fixed(one) else {"weight": one.count}
         made[name] = type(name, (parent,), fields)
     return made

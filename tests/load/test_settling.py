@@ -61,6 +61,13 @@ def test_form_fields_change_the_camera_and_every_subscriber() -> None:
     assert form_overrides({}, profile) == []
 
 
+@pytest.mark.parametrize("host", ["lab:50051", "http://lab:50051", "https://lab:50051/"])
+def test_locusts_host_is_the_targets_address(host: str) -> None:
+    """As with any other locustfile: -H, or the host field of the form."""
+    assert _settled({"host": host})[0].profile.target.address == "lab:50051"
+    assert _settled({"host": None})[0].profile.target.address == "sim"
+
+
 def test_a_region_that_is_none_is_refused() -> None:
     """With what was expected."""
     with pytest.raises(ConfigError, match="x,y,width,height"):
