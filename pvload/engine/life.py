@@ -38,7 +38,7 @@ from pvload.wire.event import Kind, NoteClass
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_NS: Final = 2 * NS_PER_S
-"""How long Ready waits for the collector's first answer; without one the spool keeps what is recorded."""
+"""How long Ready waits for the collector's answer and clock; without them the spool keeps what is recorded."""
 DELIVERY_TIMEOUT_S: Final = 6.0
 """With the streams' own time to end this stays within the ten seconds that the end of a run gives."""
 OUTBOX_TIMEOUT_S: Final = 1.0
@@ -153,7 +153,10 @@ class Life:
         await self._connected(shipper)
         pulse.record_clock()
         sender = parts.sender.hex()
-        self._outbox.send(command.Ready(pid=os.getpid(), sender=sender, clock_offset_ns=shipper.offset_ns))
+        offset = shipper.offset
+        self._outbox.send(
+            command.Ready(pid=os.getpid(), sender=sender, clock_offset_ns=0 if offset is None else offset.offset_ns)
+        )
         log.info("engine %s runs, target %s", sender[:8], context.endpoint.address)
         beating = asyncio.create_task(pulse.run())
         self._engine = engine
@@ -178,7 +181,7 @@ class Life:
 
     async def _connected(self, shipper: Shipper) -> None:
         deadline_ns = self._clock.monotonic_ns() + CONNECT_TIMEOUT_NS
-        while not shipper.connected and self._clock.monotonic_ns() < deadline_ns and not self._ending.is_set():
+        while shipper.offset is None and self._clock.monotonic_ns() < deadline_ns and not self._ending.is_set():
             await asyncio.sleep(0.005)
 
     def _carry_out(self, engine: Engine, line: bytes) -> None:

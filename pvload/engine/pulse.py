@@ -10,6 +10,7 @@ from typing import Final
 from pvload.clock import NS_PER_S
 from pvload.engine.context import Context
 from pvload.engine.lag import LagMeter
+from pvload.ship.axis import AxisNotes
 from pvload.ship.shipper import Shipper
 from pvload.wire.event import Kind
 
@@ -27,7 +28,7 @@ class Pulse:
         self._shipper = shipper
         self._lag = lag
         self._streams = streams
-        self._clock_pair: tuple[int, int] | None = None
+        self._axis = AxisNotes(context.recorder)
 
     async def run(self) -> None:
         """Beats until it is cancelled. A late beat does not shift the later ones; missed ones are left out."""
@@ -39,7 +40,7 @@ class Pulse:
             self.beat()
 
     def beat(self) -> None:
-        """Records LAG, CLOCK if it changed, and HEARTBEAT; sends the populations' aggregates."""
+        """Records LAG, CLOCK if it is news, and HEARTBEAT; sends the populations' aggregates."""
         context, recorder, clock = self._context, self._context.recorder, self._context.clock
         acknowledged = self._shipper.acknowledged(self._sender)
         depth = max(0, recorder.spool.count - acknowledged)
@@ -58,8 +59,5 @@ class Pulse:
             context.outbox.send(tally.take())
 
     def record_clock(self) -> None:
-        """Records how this host's clock stands to the run's axis, whenever that is newly known."""
-        offset_ns, round_trip_ns = self._shipper.offset_ns, self._shipper.round_trip_ns
-        if round_trip_ns is not None and (offset_ns, round_trip_ns) != self._clock_pair:
-            self._clock_pair = (offset_ns, round_trip_ns)
-            self._context.recorder.append(Kind.CLOCK, offset_ns=offset_ns, round_trip_ns=round_trip_ns)
+        """Records how this host's clock stands to the run's axis, whenever that is news."""
+        self._axis.record(self._shipper.offset)

@@ -17,6 +17,7 @@ from typing import Final
 from pvload.clock import NS_PER_MS, NS_PER_S, Clock, boot_id
 from pvload.monitor.sample import HostSampler, ProcessSampler, Watched
 from pvload.monitor.witness import LogWitness
+from pvload.ship.axis import AxisNotes
 from pvload.ship.recorder import Recorder
 from pvload.ship.shipper import Shipper
 from pvload.ship.spool import Spool
@@ -105,6 +106,7 @@ def monitor(settings: Settings, order: Order, clock: Clock, announce: Callable[[
     spool = Spool.create(folder, run=settings.run, sender=sender, hello=hello, limit_bytes=SPOOL_BYTES)
     recorder = Recorder(spool, clock)
     shipper = Shipper(settings.collector, folder, run=settings.run, clock=clock)
+    axis = AxisNotes(recorder)
     log = LogWitness(settings.log, recorder, clock)
     host = HostSampler(recorder, clock)
     processes = [ProcessSampler(watched, recorder, clock) for watched in settings.watched]
@@ -115,6 +117,7 @@ def monitor(settings: Settings, order: Order, clock: Clock, announce: Callable[[
             process.sample()
 
     def heartbeat() -> None:
+        axis.record(shipper.offset)
         recorder.append(
             Kind.HEARTBEAT,
             t_ns=clock.monotonic_ns(),

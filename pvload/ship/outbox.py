@@ -66,25 +66,3 @@ class Outbox:
         self.acknowledged = self.sent = known
         self._ends.clear()
         return True
-
-
-class ClockExchange:
-    """Offset of the collector's monotonic clock to ours, from the exchange with the smallest round trip."""
-
-    def __init__(self) -> None:
-        self.offset_ns = 0
-        """Collector's clock minus ours."""
-        self.round_trip_ns: int | None = None
-        """Of the exchange the offset is from, which is off by at most half of it; None before the first."""
-
-    def share(self) -> None:
-        """Both processes run on one boot of one host: one clock."""
-        self.offset_ns, self.round_trip_ns = 0, 0
-
-    def answered(self, *, sent_ns: int, collector_ns: int, now_ns: int) -> None:
-        """An exchange ended now; the collector read its clock between our two readings."""
-        round_trip = now_ns - sent_ns
-        if round_trip < 0 or (self.round_trip_ns is not None and round_trip >= self.round_trip_ns):
-            return
-        self.round_trip_ns = round_trip
-        self.offset_ns = collector_ns - (sent_ns + now_ns) // 2

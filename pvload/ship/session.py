@@ -16,9 +16,10 @@ from typing import Final, Self
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from pvload.clock import NS_PER_MS, NS_PER_S, Clock, boot_id
+from pvload.clock import NS_PER_MS, NS_PER_S, Clock
 from pvload.errors import FormatError
-from pvload.ship.outbox import ClockExchange, Outbox
+from pvload.ship.axis import ClockExchange
+from pvload.ship.outbox import Outbox
 from pvload.ship.stored import Lost, SpoolReader
 from pvload.wire.batch import MAX_BATCH_RECORDS, Envelope, Message, pack, unpack
 
@@ -52,6 +53,7 @@ class Session:
         reader: SpoolReader,
         clock: Clock,
         exchange: ClockExchange,
+        boot: str,
         patience_ns: int,
     ) -> None:
         self.outbox = Outbox()
@@ -63,6 +65,7 @@ class Session:
         self.reader = reader
         self._clock = clock
         self._exchange = exchange
+        self._boot = boot
         self._patience_ns = patience_ns
         self._over: Over | None = None
         self._heard_ns = 0
@@ -191,7 +194,7 @@ class Session:
         self._progress_ns = now_ns
         self.outbox.resume(answer.count)
         collector_boot = _field(answer.payload, "boot")
-        if collector_boot and collector_boot == boot_id():
+        if collector_boot and collector_boot == self._boot:
             self._exchange.share()
 
     def _say(self, message: Message, *, first: int = 0, count: int = 0, a: int = 0, payload: bytes = b"") -> None:

@@ -16,8 +16,8 @@ from typing import Final
 
 import zmq
 
-from pvload.clock import NS_PER_S, Clock
-from pvload.ship.outbox import ClockExchange
+from pvload.clock import NS_PER_S, Clock, boot_id
+from pvload.ship.axis import ClockExchange, Offset
 from pvload.ship.session import Over, Session
 from pvload.ship.stored import SpoolReader, find_spools
 
@@ -44,8 +44,16 @@ class Shipper:
     """Owns the thread. `start`; at the end close the spool, then `finish`, then `stop`."""
 
     def __init__(
-        self, endpoint: str, folder: Path, *, run: bytes, clock: Clock, patience_s: float = PATIENCE_S
+        self,
+        endpoint: str,
+        folder: Path,
+        *,
+        run: bytes,
+        clock: Clock,
+        patience_s: float = PATIENCE_S,
+        boot: str | None = None,
     ) -> None:
+        """boot: identity of the boot whose monotonic clock `clock` reads; None: this host's."""
         self.connected = False
         """The collector answers."""
         self.kept: tuple[str, ...] = ()
@@ -56,6 +64,7 @@ class Shipper:
         self._folder = folder
         self._run = run
         self._clock = clock
+        self._boot = boot_id() if boot is None else boot
         self._patience_ns = int(patience_s * NS_PER_S)
         self._exchange = ClockExchange()
         self._acknowledged: dict[bytes, int] = {}
@@ -77,14 +86,9 @@ class Shipper:
         return self._acknowledged.get(sender, 0)
 
     @property
-    def offset_ns(self) -> int:
-        """Run axis minus this host's monotonic clock."""
-        return self._exchange.offset_ns
-
-    @property
-    def round_trip_ns(self) -> int | None:
-        """The offset is off by at most half of this; None until the first exchange."""
-        return self._exchange.round_trip_ns
+    def offset(self) -> Offset | None:
+        """Run axis minus this host's monotonic clock; None until it is known."""
+        return self._exchange.best
 
     def finish(self, timeout_s: float) -> Delivery:
         """Waits until the collector has confirmed the end of this process's own, closed spool, or the time is over.
@@ -158,6 +162,7 @@ class Shipper:
                 reader=reader,
                 clock=self._clock,
                 exchange=self._exchange,
+                boot=self._boot,
                 patience_ns=self._patience_ns,
             ) as session:
                 over = session.hold(progress=self._interrupts)

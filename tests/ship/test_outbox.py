@@ -1,11 +1,8 @@
-"""The numbers of a sender, and the offset of two clocks."""
+"""The numbers of a sender."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from pvload.ship.outbox import REPEATED_GAP_NS, WINDOW_BATCHES, ClockExchange, Outbox
+from pvload.ship.outbox import REPEATED_GAP_NS, WINDOW_BATCHES, Outbox
 
 
 def test_the_window_fills_and_empties() -> None:
@@ -45,27 +42,3 @@ def test_a_gap_goes_back_once() -> None:
     assert outbox.go_back(10, now_ns=REPEATED_GAP_NS)
     assert not outbox.go_back(5, now_ns=REPEATED_GAP_NS)
     assert not outbox.go_back(99, now_ns=REPEATED_GAP_NS)
-
-
-@given(
-    offset=st.integers(-(10**15), 10**15),
-    trips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), min_size=1),
-)
-def test_the_offset_is_off_by_at_most_half_the_smallest_round_trip(offset: int, trips: list[tuple[int, int]]) -> None:
-    """However uneven the two ways are."""
-    exchange = ClockExchange()
-    now_ns = 10**9
-    for there, back in trips:
-        exchange.answered(sent_ns=now_ns, collector_ns=now_ns + there + offset, now_ns=now_ns + there + back)
-        now_ns += 10**9
-    assert exchange.round_trip_ns == min(there + back for there, back in trips)
-    assert abs(exchange.offset_ns - offset) <= exchange.round_trip_ns / 2 + 1
-
-
-def test_one_boot_is_one_clock() -> None:
-    """On a shared clock nothing is measured."""
-    exchange = ClockExchange()
-    assert exchange.round_trip_ns is None
-    exchange.share()
-    exchange.answered(sent_ns=5, collector_ns=100, now_ns=5)
-    assert (exchange.offset_ns, exchange.round_trip_ns) == (0, 0)
