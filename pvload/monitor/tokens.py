@@ -71,6 +71,8 @@ TABLE: Final[tuple[Row, ...]] = (
     *_rows(LogClass.LIMIT, "Client exceeded maximum concurrent streams"),
     *_rows(LogClass.PARAMETER_LAG, "Parameter change stream lagged, dropped"),
     *_rows(LogClass.ALREADY_STREAMING, "Device already streaming (idempotent success)"),
+    *_rows(LogClass.ACQUISITION_STARTED, "start_stream: roi=("),
+    *_rows(LogClass.ACQUISITION_STOPPED, "stop_stream completed successfully"),
     *_rows(LogClass.SLOW_OBSERVER, "exceeded timing budget"),
     *_rows(LogClass.STALL_TICK, ("[PVCAM DEBUG] Timeouts:", "BufferCnt:")),
     *_rows(

@@ -54,6 +54,17 @@ _TELLING: Final = DRIVER_ERRORS | {
     LogClass.DISK,
     LogClass.SHUTDOWN,
 }
+_TIMELINE: Final = _TELLING | {
+    LogClass.READY,
+    LogClass.REGISTRATION,
+    LogClass.ALREADY_STREAMING,
+    LogClass.LOOP_EXIT,
+    LogClass.POOL,
+    LogClass.MODE_FALLBACK,
+    LogClass.ACQUISITION_STARTED,
+    LogClass.ACQUISITION_STOPPED,
+}
+"""Lines that may explain what befell a stream at that moment: no line that every stream or frame has."""
 _LOG_CLASSES: Final = {kind.value: kind for kind in LogClass}
 _NOTE_NAMES: Final = {kind.value: kind.name.lower() for kind in NoteClass}
 STEP_NS: Final = 5_000_000
@@ -95,6 +106,7 @@ class Account:
         match kind:
             case Kind.HEARTBEAT:
                 self.heartbeats += 1
+                self.log.wall_offset_ns = int(row["wall_ns"]) - int(row["t_ns"]) if int(row["wall_ns"]) else None
                 self.last_heartbeat_ns = int(row["t_ns"])
             case Kind.CLOCK:
                 self._clock(row)
@@ -227,6 +239,9 @@ class Account:
         self.log.lines[kind.name.lower()] += lines
         if kind in DRIVER_ERRORS:
             self.log.driver_errors += lines
+        if kind in _TIMELINE:
+            at_ns = self.log.stamped_ns(int(row["t_ns"]), int(row["logged_wall_ns"]))
+            self.log.line(Moment(at_ns, texts.text(int(row["line"])), kind.name.lower()))
         if kind in _TELLING:
             self.log.examples.add(Moment(int(row["t_ns"]), texts.text(int(row["line"])), kind.name.lower()))
 

@@ -351,6 +351,17 @@ class TargetClock:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of the daemon's log."""
+
+    at_s: float
+    """By the line's own stamp; by when it was read, if it has none."""
+    log_class: str
+    """LogClass name in lower case."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogWitness:
     """What the daemon's log said."""
 
@@ -360,6 +371,9 @@ class LogWitness:
     driver_errors: int
     examples: tuple[str, ...]
     """`at 12.3 s [driver_error] line ...`, first ones of the classes that matter."""
+    timeline: tuple[LogLine, ...] = ()
+    """Lines of the classes that tell of the camera or the daemon, in order of time: of each class the first 40 and the
+    last 20."""
 
 
 @dataclass(frozen=True, slots=True)

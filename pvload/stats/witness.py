@@ -16,6 +16,11 @@ MINUTE_NS: Final = 60_000_000_000
 SAMPLES: Final = 4096
 """Most samples kept of a minute of one process."""
 EXAMPLES: Final = 10
+FIRST_LINES: Final = 40
+LAST_LINES: Final = 20
+"""Log lines kept of each class, which stay below a thousand in all."""
+LONGEST_READING_NS: Final = 10_000_000_000
+"""A line that was read later than this after its stamp, or before it, has a stamp of another clock."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -178,5 +183,30 @@ class LogTally:
     lines: Counter[str] = field(default_factory=Counter)
     driver_errors: int = 0
     examples: Moments = field(default_factory=lambda: Moments(EXAMPLES * 2))
+    first: dict[str, list[Moment]] = field(default_factory=dict)
+    """The first lines of each class that may explain what befell a stream."""
+    latest: dict[str, deque[Moment]] = field(default_factory=dict)
+    """And the last ones."""
+    wall_offset_ns: int | None = None
+    """Wall clock minus monotonic clock of the sender's host, by its last heartbeat."""
     present: bool = False
     """By the last note of its witness."""
+
+    def line(self, moment: Moment) -> None:
+        """Keeps it among the first or the last of its class."""
+        first = self.first.setdefault(moment.kind, [])
+        if len(first) < FIRST_LINES:
+            first.append(moment)
+        else:
+            self.latest.setdefault(moment.kind, deque(maxlen=LAST_LINES)).append(moment)
+
+    def lines_kept(self) -> list[Moment]:
+        """All lines kept, in no particular order."""
+        return [one for kept in (*self.first.values(), *self.latest.values()) for one in kept]
+
+    def stamped_ns(self, read_ns: int, logged_wall_ns: int) -> int:
+        """When a line was written, on the sender's monotonic clock; when it was read, if nothing else is known."""
+        if not logged_wall_ns or self.wall_offset_ns is None:
+            return read_ns
+        written_ns = logged_wall_ns - self.wall_offset_ns
+        return written_ns if 0 <= read_ns - written_ns <= LONGEST_READING_NS else read_ns

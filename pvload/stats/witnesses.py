@@ -15,6 +15,7 @@ from pvload.stats.summary import (
     Generator,
     HostWitness,
     Interval,
+    LogLine,
     LogWitness,
     ProcessWitness,
     Sender,
@@ -185,7 +186,9 @@ def log_of(senders: list[SenderFold], start_ns: int) -> LogWitness:
     """What the daemon's log said."""
     lines: Counter[str] = Counter()
     examples: list[Moment] = []
+    timeline: list[Moment] = []
     for sender in senders:
+        timeline.extend(_on_axis(sender.account.log.lines_kept(), sender))
         lines.update(sender.account.log.lines)
         examples.extend(_on_axis(sender.account.log.examples.kept, sender))
     return LogWitness(
@@ -195,6 +198,10 @@ def log_of(senders: list[SenderFold], start_ns: int) -> LogWitness:
         examples=tuple(
             f"at {seconds(moment.at_ns, start_ns):.1f} s [{moment.kind}] {moment.text}"
             for moment in sorted(examples)[: 2 * EXAMPLES]
+        ),
+        timeline=tuple(
+            LogLine(seconds(moment.at_ns, start_ns), moment.kind, moment.text)
+            for moment in sorted(timeline)[:LIST_LIMIT]
         ),
     )
 

@@ -345,6 +345,10 @@ class LogClass(IntEnum):
     SHUTDOWN = 26
     ERROR = 27
     """Any other line at level ERROR."""
+    ACQUISITION_STARTED = 28
+    """A client's StartStream, ours or another's, reached the camera."""
+    ACQUISITION_STOPPED = 29
+    """A client's StopStream, ours or another's, stopped it."""
 
 
 class NoteClass(IntEnum):

@@ -33,6 +33,8 @@ SAMPLES = [
     (LogClass.LIMIT, "T  WARN server: Client exceeded maximum concurrent streams client_ip=127.0.0.1"),
     (LogClass.PARAMETER_LAG, "T  WARN server: Parameter change stream lagged, dropped 32 messages"),
     (LogClass.ALREADY_STREAMING, "T  INFO server: Device already streaming (idempotent success) device_id=x"),
+    (LogClass.ACQUISITION_STARTED, "T  INFO acquisition: start_stream: roi=(0,0 64x64), binning=(1,1), exposure=200.0ms"),
+    (LogClass.ACQUISITION_STOPPED, "T  INFO acquisition: stop_stream completed successfully"),
     (LogClass.SLOW_OBSERVER, "T  WARN taps: Observer grpc_stream_observer exceeded timing budget elapsed_us=4100"),
     (
         LogClass.STALL_TICK,
@@ -138,7 +140,7 @@ def test_every_line_of_a_recorded_run_is_in_its_class() -> None:
     lines = (DATA / "daemon-stdout.log").read_text(encoding="utf-8").splitlines()
     counts = Counter(classify(line).log_class for line in lines)
     assert counts == {
-        LogClass.OTHER: 273,
+        LogClass.OTHER: 268,
         LogClass.READY: 3,
         LogClass.SYNTHETIC: 4,
         LogClass.SUBSCRIBE: 12,
@@ -147,6 +149,8 @@ def test_every_line_of_a_recorded_run_is_in_its_class() -> None:
         LogClass.DROP: 7,
         LogClass.LIMIT: 2,
         LogClass.ALREADY_STREAMING: 1,
+        LogClass.ACQUISITION_STARTED: 3,
+        LogClass.ACQUISITION_STOPPED: 2,
         LogClass.SHUTDOWN: 2,
     }
     assert sum(counts.values()) == len(lines)

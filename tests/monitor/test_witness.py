@@ -121,6 +121,6 @@ def test_a_recorded_daemon_gives_its_classes(tmp_path: Path) -> None:
     log.finish(deadline_ns=clock.now_ns + 1)
     rows = recorded.rows(Kind.LOG)
     counts = {LogClass(c): int((rows["suppressed"][rows["code"] == c] + 1).sum()) for c in set(rows["code"].tolist())}
-    assert sum(counts.values()) == 322 - 273
+    assert sum(counts.values()) == 322 - 268
     assert counts[LogClass.STREAM_END] == 6
     assert counts[LogClass.DROP] == 7

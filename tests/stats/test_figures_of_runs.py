@@ -320,6 +320,29 @@ def test_log_and_notes_are_witnesses() -> None:
     assert found.notes == ("witness_present: log",)
 
 
+def test_log_lines_stand_on_the_axis_where_they_were_written() -> None:
+    """Read half a second late; one without a stamp, or with one of another clock, stands where it was read."""
+    monitor = Stream(2, role="monitor").put(Kind.HEARTBEAT, 0.5, wall_ns=7_000 * S + 500 * MS)
+    wall = 7_000 * S
+    for read, stamp in ((3.0, wall + 2500 * MS), (4.0, 0), (5.0, 99 * S)):
+        line = monitor.text(f"stop_stream {read}")
+        monitor.put(Kind.LOG, read, code=LogClass.ACQUISITION_STOPPED, line=line, logged_wall_ns=stamp)
+    found = summary(Stream().open(0.0).end(9.0), monitor)
+    assert [(one.at_s, one.log_class) for one in found.log.timeline] == [
+        (2.5, "acquisition_stopped"),
+        (4.0, "acquisition_stopped"),
+        (5.0, "acquisition_stopped"),
+    ]
+
+
+def test_of_a_class_of_log_lines_the_first_and_the_last_are_kept() -> None:
+    monitor = Stream(2, role="monitor")
+    for at in range(200):
+        monitor.put(Kind.LOG, float(at), code=LogClass.STALL_TICK, line=monitor.text(f"line {at}"))
+    timeline = summary(Stream().open(0.0).end(300.0), monitor).log.timeline
+    assert [round(one.at_s) for one in timeline] == [*range(40), *range(180, 200)]
+
+
 def test_accounting_says_what_did_not_come() -> None:
     stream = Stream().open(0.0).frames(0.1, 0.1, 5).end(1.0)
     run = fold(stream)
