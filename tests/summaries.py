@@ -176,6 +176,7 @@ def sender(**fields: Any) -> Sender:
         "last_seen_s": 60.5,
         "clock_offset_ms": 0.0,
         "clock_uncertainty_ms": 0.0,
+        "fault": "",
         **fields,
     }
     return Sender(**values)

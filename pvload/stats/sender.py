@@ -18,6 +18,7 @@ from pvload.stats.call import CallFold
 from pvload.stats.config import FoldConfig
 from pvload.stats.hold import Hold, by_call, runs_of
 from pvload.stats.opening import Opening
+from pvload.stats.sound import Soundness
 from pvload.stats.subscriber import SilenceNote, SubscriberFold
 from pvload.stats.summary import LIST_LIMIT
 from pvload.stats.tally import Tally
@@ -93,6 +94,7 @@ class SenderFold:
         self.missing = 0
         self.missing_reasons: list[str] = []
         self.recorded: int | None = None
+        self.soundness = Soundness()
         self.arrivals: deque[np.ndarray[tuple[int], np.dtype[np.int64]]] = deque()
         """Arrival times of frames of the last seconds, batch by batch, for the live rate."""
 
@@ -107,8 +109,10 @@ class SenderFold:
         return self.hello is None or self.hello.role == "engine"
 
     def add(self, records: Records) -> None:
-        """Takes the next records."""
+        """Takes the next records, and folds them as far as they are sound."""
+        first = self.delivered + self.missing
         self.delivered += records.size
+        records = records[: self.soundness.sound(records, first=first)]
         frames = records["t_ns"][records["kind"] == Kind.FRAME]
         if frames.size:
             self.frames += frames.size

@@ -304,6 +304,8 @@ class Sender:
     last_seen_s: float | None
     clock_offset_ms: float
     clock_uncertainty_ms: float
+    fault: str
+    """The record that could not be folded; it and all that followed it are in the journal only. Empty: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ def _sender(sender: SenderFold, start_ns: int) -> Sender:
         last_seen_s=None if newest is None else seconds(newest + clock.axis_offset_ns, start_ns),
         clock_offset_ms=clock.axis_offset_ns * TO_MS,
         clock_uncertainty_ms=(clock.axis_round_trip_ns or 0) / 2 * TO_MS,
+        fault=sender.soundness.fault,
     )
 
 

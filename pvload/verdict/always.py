@@ -107,6 +107,10 @@ def accounting(summary: Summary) -> Judged:
         reason = f"what {lost[0].role} {lost[0].worker} recorded{last} is not known: it never closed its account"
         others = f", nor did {len(lost) - 1} others" if len(lost) > 1 else ""
         return _judged(name, Result.INVALID, reason + others, len(lost))
+    faulty = next((one for one in account.senders if one.fault), None)
+    if faulty is not None:
+        reason = f"what {faulty.role} {faulty.worker} recorded cannot be folded beyond {faulty.fault}"
+        return _judged(name, Result.INVALID, reason)
     if not account.frames_checked:
         return _judged(name, Result.INVALID, "a call's own total of frames differs from the frames that came for it")
     if not account.senders:
