@@ -116,13 +116,19 @@ def test_due_time_with_outages_equals_the_slow_fold(
     """(pause before, length, who ended it, whether it was let in) of each call; due is counted millisecond by ms."""
     edges = [(0, True), *((1 + sum(toggles[: at + 1]), at % 2 == 1) for at in range(len(toggles)))]
     stream, now = Stream(), 10
-    for at, on in edges:
-        stream.wanted(T0 + at * MS, on=on, rate=10.0)
+    pending = list(edges)
+
+    def plan(until: int) -> None:
+        while pending and pending[0][0] < until:
+            at, on = pending.pop(0)
+            stream.wanted(T0 + at * MS, on=on, rate=10.0)
+
     open_ms: list[tuple[int, int]] = []
     owed: list[tuple[int, int]] = []
     since = None
     for number, (pause, length, by, how) in enumerate(calls, 1):
         begin, end = now + pause, now + pause + length
+        plan(begin)
         stream.open(T0 + begin * MS, number, number=number, headers=how in ("in", "limit") and length % 3 > 0)
         if how == "in":
             stream.frame(T0 + begin * MS, 0, number)
@@ -132,6 +138,7 @@ def test_due_time_with_outages_equals_the_slow_fold(
         elif how == "limit":
             owed += [(since, begin)] if since is not None else []
             since = None
+        plan(end)
         if how == "in":
             stream.ended(T0 + end * MS, number, by=by, status=14, frames=1)
         else:
@@ -139,6 +146,7 @@ def test_due_time_with_outages_equals_the_slow_fold(
             stream.ended(T0 + end * MS, number, by=EndedBy.SERVER, status=status, details=details)
         now = end
     end = now + tail
+    plan(end)
     owed += [(since, end)] if since is not None else []
     wanted, due, judged = True, 0, 0
     first = min((begin for begin, _ in open_ms), default=end)
