@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from pvload.clock import SystemClock
@@ -17,6 +18,7 @@ from pvload.report.write import write
 from pvload.stats.config import fold_config
 from pvload.stats.fold import RunFold
 from pvload.verdict.judge import judge_run, judge_so_far
+from pvload.verdict.judgement import Judged, Result, Verdict, worst
 from pvload.wire.live import LiveFigures
 from pvload.wire.run_directory import PROFILE, REPORT, read_manifest
 
@@ -61,12 +63,25 @@ def judged_work(run_dir: Path, profile: Profile, run_hex: str) -> Work:
     def conclude(trouble: str) -> Outcome:
         summary = fold.summary()
         verdict = judge_run(summary, profile)
-        write(run_dir, summary, verdict)
         if trouble:
-            _log.error("the report lacks what came after the journal failed: %s", trouble)
-        return Outcome(verdict=str(verdict.result), exit_code=verdict.exit_code, report=str(run_dir / REPORT))
+            verdict = without_journal(verdict, trouble)
+        report = str(run_dir / REPORT)
+        try:
+            write(run_dir, summary, verdict)
+        except OSError as exc:
+            _log.error("no report could be written: %s", exc)
+            verdict, report = without_journal(verdict, f"no report could be written: {exc.strerror}"), ""
+        return Outcome(verdict=str(verdict.result), exit_code=verdict.exit_code, report=report)
 
     return Work(fold=fold, figures=figures, verdict_so_far=verdict_so_far, conclude=conclude)
+
+
+def without_journal(verdict: Verdict, trouble: str) -> Verdict:
+    """The verdict of a run of which not everything could be stored, for `trouble`: never PASS, and it says why."""
+    lacking = Judged("journal", Result.INVALID, f"the run could not be stored to its end: {trouble}", judged=True)
+    result = worst((verdict.result, lacking.result))
+    why = (*verdict.why, lacking.reason) if result is Result.FAIL else (lacking.reason, *verdict.why)
+    return replace(verdict, result=result, criteria=(lacking, *verdict.criteria), why=why)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

@@ -36,6 +36,7 @@ class Outcome:
     verdict: str
     exit_code: int
     report: str
+    """Empty: it could not be written."""
 
 
 @dataclass(frozen=True, slots=True)
