@@ -6,134 +6,41 @@ so the first one is "the worst thing that happened".
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
+from pvload.diagnose.ends import ends, never_opened
 from pvload.diagnose.finding import Finding, Severity
-from pvload.stats.summary import Call, Figures, Stall, Subscriber, Summary
+from pvload.diagnose.stalls import silent, stalls
+from pvload.stats.summary import Figures, Summary
 
 DOUBLED_WITHIN: Final = 0.2
 """A rate counts as k times the expected one if it is off by no more than this share of one producer."""
-TOGETHER_S: Final = 1.0
-"""Stalls that begin within this (and one threshold) of each other are one event."""
-DIED_WITHIN_S: Final = 2.0
-OURS_SHARE: Final = 0.5
-"""A stall is the generator's if so much of it could be."""
+FAST_BY: Final = 1.2
+"""A mean rate above this many times the expected one is too fast, whatever made it so."""
+_DRIVER_CLASSES: Final = frozenset({"driver_error", "panic", "stall_end", "unlock"})
 
 
 def findings(summary: Summary) -> tuple[Finding, ...]:
     """All findings, worst first."""
     found = [
-        *_death(summary),
-        *_stalls(summary),
+        *ends(summary),
+        *stalls(summary),
+        *silent(summary),
         *_producers(summary),
+        *_too_fast(summary),
         *_loss(summary),
-        *_never_opened(summary),
+        *_calls(summary),
+        *_driver(summary),
+        *never_opened(summary),
         *_doubts(summary),
     ]
     return tuple(
         sorted(
-            found, key=lambda one: (-one.severity, -one.length_s, one.at_s if one.at_s is not None else -1.0, one.text)
+            found,
+            key=lambda one: (-one.severity, -one.length_s, one.at_s if one.at_s is not None else math.inf, one.text),
         )
     )
-
-
-def _death(summary: Summary) -> list[Finding]:
-    """All streams ended UNAVAILABLE at once: the daemon, not a stream."""
-    dead = sorted(
-        (call for call in summary.calls if call.ended_by == "server" and call.status == "UNAVAILABLE" and _had(call)),
-        key=lambda call: call.ended_at_s or 0.0,
-    )
-    found: list[Finding] = []
-    while dead:
-        at_s = dead[0].ended_at_s or 0.0
-        together = [call for call in dead if (call.ended_at_s or 0.0) <= at_s + DIED_WITHIN_S]
-        dead = dead[len(together) :]
-        alive = {call.subscriber for call in summary.calls if _was_open(call, at_s)}
-        gone = {call.subscriber for call in together}
-        if alive <= gone:
-            text = f"the daemon died or was shut down: all {len(gone)} streams ended UNAVAILABLE at once"
-            later = [call for call in summary.calls if call.opened_at_s > at_s and _had(call)]
-            text += "; it came back" if later else "; it did not come back"
-            back_s = min((call.opened_at_s for call in later), default=summary.facts.length_s)
-            found.append(Finding(Severity.DEATH, at_s, text, max(0.0, back_s - at_s)))
-        else:
-            text = f"the connection of {', '.join(sorted(gone))} was lost while other streams went on"
-            found.append(Finding(Severity.FAULT, at_s, text))
-    return found
-
-
-def _had(call: Call) -> bool:
-    return call.figures.frames > 0 or call.figures.due_s > 0
-
-
-def _was_open(call: Call, at_s: float) -> bool:
-    return _had(call) and call.opened_at_s < at_s and (call.ended_at_s is None or call.ended_at_s >= at_s)
-
-
-def _stalls(summary: Summary) -> list[Finding]:
-    """Stalls that begin together are one event; its scope tells whose it is."""
-    devices = {subscriber.name: subscriber.device for subscriber in summary.subscribers}
-    stalls = sorted(summary.run.stalls.listed, key=lambda stall: (stall.at_s, stall.subscriber))
-    found: list[Finding] = []
-    while stalls:
-        first = stalls[0]
-        device = devices.get(first.subscriber, "?")
-        group = [
-            stall
-            for stall in stalls
-            if devices.get(stall.subscriber, "?") == device and stall.at_s <= first.at_s + TOGETHER_S
-        ]
-        stalls = [stall for stall in stalls if stall not in group]
-        found.append(_event(summary, device, group))
-    return found
-
-
-def _event(summary: Summary, device: str, group: list[Stall]) -> Finding:
-    longest = max(group, key=lambda stall: (stall.length_s, -stall.at_s))
-    length = f"{longest.length_s:.2f} s"
-    silent = {stall.subscriber for stall in group}
-    expected = {
-        call.subscriber for call in summary.calls if call.device == device and _was_open(call, longest.at_s + 0.1)
-    }
-    if longest.uncertainty_s >= OURS_SHARE * longest.length_s:
-        late = f"the generator itself was late for {longest.uncertainty_s:.2f} s of it"
-        text = f"{length} without a frame on {_names(silent)}: {late}"
-        return Finding(Severity.DOUBT, longest.at_s, text, longest.length_s)
-    number = longest.last_frame_number
-    after = f"after frame_number {number}" if number is not None else f"after {longest.frame_index} frames"
-    if longest.frame_index == 0:
-        after = "from the opening on"
-    if expected <= silent and len(expected) > 1:
-        text = (
-            f"no frame for {length} on any of the {len(silent)} streams of {device}, {after}: the producer stood still"
-        )
-    elif len(expected) > 1:
-        text = f"no frame for {length} on {_names(silent)} {after}, while other streams of {device} went on"
-    else:
-        text = f"no frame for {length} on {_names(silent)}, the only stream of {device}, {after}"
-    if _to_the_end(summary, longest):
-        text += _stopped(summary, device, silent, longest)
-    return Finding(Severity.FAULT, longest.at_s, text, longest.length_s)
-
-
-def _to_the_end(summary: Summary, stall: Stall) -> bool:
-    return stall.censored and stall.at_s + stall.length_s >= summary.facts.length_s - TOGETHER_S
-
-
-def _stopped(summary: Summary, device: str, silent: set[str], stall: Stall) -> str:
-    """Silence to the end on open streams without an error."""
-    figures = [subscriber.figures for subscriber in summary.subscribers if subscriber.name in silent]
-    if any(one.errors for one in figures) or stall.frame_index == 0:
-        return "; it never came back"
-    if {one.name for one in summary.subscribers if one.device == device} <= silent:
-        quiet = "; to the end of the run, streams open and without an error"
-        return f"{quiet}: the camera stopped, or another client stopped it"
-    return "; to the end of the run, the stream open and without an error"
-
-
-def _names(names: set[str]) -> str:
-    ordered = sorted(names)
-    return ", ".join(ordered[:3]) + (f" and {len(ordered) - 3} more" if len(ordered) > 3 else "")
 
 
 def _producers(summary: Summary) -> list[Finding]:
@@ -141,17 +48,39 @@ def _producers(summary: Summary) -> list[Finding]:
     found = []
     for device in summary.devices:
         times = _times_expected(device.figures)
-        when, fastest = _fastest(summary, device.name, device.figures)
+        when, fastest, lasted_s = _fastest(summary, device.name, device.figures)
         if times < 2 and fastest < 2:
             continue
         factor = max(times, fastest)
-        clean = ", although no counter shows a loss" if device.figures.missing.total == 0 else ""
         text = (
-            f"{device.name} ran at {factor} times the expected {device.figures.expected_hz:.1f} frames/s{clean}: "
-            f"{factor} producers at once, as after a restart within one exposure"
+            f"{device.name} ran at {factor} times the expected {device.figures.expected_hz:.1f} frames/s"
+            f"{_clean(device.figures)}: {factor} producers at once, as after a restart within one exposure"
         )
-        found.append(Finding(Severity.FAULT, when, text))
+        found.append(Finding(Severity.FAULT, when, text, device.figures.judged_s if times >= 2 else lasted_s))
     return found
+
+
+def _too_fast(summary: Summary) -> list[Finding]:
+    """A rate above the plan's that is no whole multiple of it: two producers for a part of the time, perhaps."""
+    found = []
+    for device in summary.devices:
+        figures = device.figures
+        fast = bool(figures.expected_hz and figures.fps and figures.fps > FAST_BY * figures.expected_hz)
+        if not fast or not figures.expected_is_stated or _times_expected(figures):
+            continue
+        if _fastest(summary, device.name, figures)[1]:
+            continue
+        restarts = f", after {figures.restarts} restarts of the acquisition" if figures.restarts else ""
+        text = (
+            f"{device.name} gave {figures.fps:.1f} frames/s where {figures.expected_hz:.1f} are expected{restarts}"
+            f"{_clean(figures)}: too fast, as with two producers for a part of the time"
+        )
+        found.append(Finding(Severity.FAULT, None, text, figures.judged_s))
+    return found
+
+
+def _clean(figures: Figures) -> str:
+    return ", although no counter shows a loss" if figures.missing.total == 0 else ""
 
 
 def _times_expected(figures: Figures) -> int:
@@ -165,19 +94,22 @@ def _multiple(ratio: float) -> int:
     return nearest if nearest >= 2 and abs(ratio - nearest) <= DOUBLED_WITHIN * nearest else 0
 
 
-def _fastest(summary: Summary, device: str, figures: Figures) -> tuple[float | None, int]:
-    """The first window in which a stream of the device had a multiple of its expected rate."""
+def _fastest(summary: Summary, device: str, figures: Figures) -> tuple[float | None, int, float]:
+    """The first window in which a stream of the device had a multiple of its expected rate, and how long it had it."""
     if not figures.expected_hz:
-        return None, 0
+        return None, 0, 0.0
     for subscriber in summary.subscribers:
-        if subscriber.device != device or not subscriber.figures.expected_hz:
+        expected = subscriber.figures.expected_hz
+        if subscriber.device != device or not expected:
             continue
-        for window in subscriber.windows:
-            if window.due_s >= 5.0:
-                factor = _multiple(window.frames / window.due_s / subscriber.figures.expected_hz)
-                if factor:
-                    return window.at_s, factor
-    return None, 0
+        fast = [
+            (window, factor)
+            for window in subscriber.windows
+            if window.due_s >= 5.0 and (factor := _multiple(window.frames / window.due_s / expected))
+        ]
+        if fast:
+            return fast[0][0].at_s, fast[0][1], sum(window.length_s for window, _ in fast)
+    return None, 0, 0.0
 
 
 def _loss(summary: Summary) -> list[Finding]:
@@ -195,7 +127,8 @@ def _loss(summary: Summary) -> list[Finding]:
         return []
     found = []
     ours = summary.run.lag_losses
-    text = f"{missing.total} frames missing, {classes[worst]} of them {worst}"
+    share = missing.total / max(1, summary.run.frames + missing.total)
+    text = f"{missing.total:,} frames missing ({share * 100:.2g} %), {classes[worst]:,} of them {worst}"
     if ours and ours * 2 >= missing.total:
         found.append(Finding(Severity.DOUBT, _worst_minute(summary), f"{text}; {ours} while the generator was late"))
     else:
@@ -208,15 +141,27 @@ def _worst_minute(summary: Summary) -> float | None:
     return max(windows, key=lambda window: (window.missing, -window.at_s)).at_s if windows else None
 
 
-def _never_opened(summary: Summary) -> list[Finding]:
-    """Subscribers that the server never accepted."""
-    shut: list[Subscriber] = [one for one in summary.subscribers if one.opened == 0]
-    if not shut:
+def _calls(summary: Summary) -> list[Finding]:
+    """Unary calls that failed."""
+    failed = [one for one in summary.unary if one.errors]
+    if not failed:
         return []
-    calls = [call for call in summary.calls if call.subscriber in {one.name for one in shut} and call.status]
-    why = f": {calls[0].status} {calls[0].details}".rstrip() if calls else ""
-    text = f"{len(shut)} of {len(summary.subscribers)} subscribers were never admitted{why}"
-    return [Finding(Severity.DOUBT, calls[0].ended_at_s if calls else None, text)]
+    number = sum(sum(one.errors.values()) for one in failed)
+    first = failed[0]
+    example = first.examples[0] if first.examples else ", ".join(first.errors)
+    more = f"; {number} failed calls in all" if number > 1 else ""
+    return [Finding(Severity.FAULT, None, f"a call failed: {first.method} {example}{more}")]
+
+
+def _driver(summary: Summary) -> list[Finding]:
+    """Errors of the driver by the daemon's log."""
+    log = summary.log
+    if not log.driver_errors:
+        return []
+    line = next((line for line in log.timeline if line.log_class in _DRIVER_CLASSES), None)
+    said = f", the first: {line.text}" if line is not None else ""
+    text = f"{log.driver_errors} driver error{'s' * (log.driver_errors > 1)} in the daemon's log{said}"
+    return [Finding(Severity.FAULT, None if line is None else line.at_s, text)]
 
 
 def _doubts(summary: Summary) -> list[Finding]:

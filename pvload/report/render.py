@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from typing import Final
 
 from pvload.report.sections import accounting, calls, criteria, streams, witnesses
 from pvload.report.table import WIDTH, bullet, cut, paragraph
-from pvload.report.worst import fitness, worst_thing
+from pvload.report.worst import fitness, what_happened, worst_thing
 from pvload.stats.summary import Summary
 from pvload.verdict.judgement import Verdict
 from pvload.verdict.words import count, rate, seconds
 from pvload.wire.run_directory import Manifest
 
+HEAD_LINES: Final = 10
+LABEL: Final = 10
+"""Width of the column of labels; the verdict stands in it."""
 _ENDS = {
     "duration": "as planned",
     "interrupted": "it was interrupted",
@@ -23,6 +27,7 @@ _ENDS = {
 def render_text(summary: Summary, verdict: Verdict, manifest: Manifest | None) -> str:
     """The whole report, lines of at most 100 columns; a pure function of its arguments."""
     sections = {
+        "What happened": what_happened(summary),
         "Accounting": accounting(summary),
         "Criteria": criteria(verdict),
         "Streams": streams(summary),
@@ -39,28 +44,32 @@ def render_text(summary: Summary, verdict: Verdict, manifest: Manifest | None) -
 
 
 def _head(summary: Summary, verdict: Verdict) -> list[str]:
-    """Verdict, why, the worst thing and when, was the tool fit: within ten lines."""
+    """Verdict, why, the worst thing and when, was the tool fit: within ten lines, however long the sentences."""
     facts, run = summary.facts, summary.run
     planned = f" of {seconds(facts.planned_s)} planned" if facts.planned_s else ""
     fps = "" if run.fps is None else f", {rate(run.fps)} a stream on average"
-    return [
-        f"{verdict.result}   {facts.name}   run {facts.run_id}",
-        *_why(verdict),
-        *_lines("worst", worst_thing(summary), most=2),
-        *_lines("tool", fitness(summary), most=2),
-        *_lines("length", f"{seconds(facts.length_s)}{planned}, ended: {_ENDS.get(facts.ended, facts.ended)}", most=1),
-        *_lines(
-            "frames", f"{count(run.frames, 'frame')} on {count(len(summary.subscribers), 'subscriber')}{fps}", most=1
-        ),
-    ]
+    length = f"{seconds(facts.length_s)}{planned}, ended: {_ENDS.get(facts.ended, facts.ended)}"
+    frames = f"{count(run.frames, 'frame')} on {count(len(summary.subscribers), 'subscriber')}{fps}"
+    known = [*_lines("length", length, most=1), *_lines("frames", frames, most=1)]
+    tool = _lines("tool", fitness(summary), most=2)
+    left = HEAD_LINES - 1 - len(known) - len(tool)
+    least_why = min(2, len(_why(verdict, most=left)))
+    worst = _lines("worst", worst_thing(summary), most=left - least_why)
+    why = _why(verdict, most=left - len(worst))
+    return [f"{verdict.result:<{LABEL}}{facts.name}   run {facts.run_id}", *why, *worst, *tool, *known]
 
 
-def _why(verdict: Verdict) -> list[str]:
-    """The first reason in two lines, then the second one or how many there are besides; three lines at most."""
-    if len(verdict.why) <= 1:
-        return _lines("why", "".join(verdict.why), most=3)
-    rest = verdict.why[1] if len(verdict.why) == 2 else f"and {len(verdict.why) - 1} more, see Criteria"
-    return [*_lines("why", verdict.why[0], most=2), *_lines("", rest, most=1)]
+def _why(verdict: Verdict, *, most: int) -> list[str]:
+    """As many of the reasons as there is room for, the first one in full if it can be, then how many more there are."""
+    lines = _lines("why", verdict.why[0] if verdict.why else "", most=most)
+    for at, reason in enumerate(verdict.why[1:], 1):
+        rest = len(verdict.why) - at
+        own = paragraph("", reason)
+        if len(lines) + len(own) + (rest > 1) > most:
+            more = paragraph("", f"and {rest} more, see Criteria")
+            return [*_lines("why", verdict.why[0], most=most - 1), *more] if len(lines) >= most else [*lines, *more]
+        lines += own
+    return lines
 
 
 def _lines(label: str, text: str, *, most: int) -> list[str]:

@@ -1,55 +1,53 @@
-"""The worst thing that happened in a run and when, in one sentence; and whether the tool itself was fit."""
+"""What happened in a run, the worst of it in one sentence; and whether the tool itself was fit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from pvload.stats.summary import Call, Summary
+from pvload.diagnose.finding import log_around
+from pvload.diagnose.findings import findings
+from pvload.report.table import cut, paragraph
+from pvload.stats.summary import Summary
 from pvload.verdict.words import count, ms, percent, seconds
 
+MOST: Final = 12
+"""Findings shown; the gravest ones."""
+MOST_LINES: Final = 4
+"""Log lines shown beside each."""
+WHEN: Final = 16
+"""Width of the column with the moment."""
 BLIND_SHARE: Final = 0.05
 """More blind time than this share of the run, and the tool was not fit."""
 
 
 def worst_thing(summary: Summary) -> str:
-    """The gravest event of the run: an end nobody ordered, a stall, a loss; else the longest gap between frames."""
-    return next(_grave(summary), "") or _longest_gap(summary)
+    """The first finding with its moment; without one, the longest gap between frames."""
+    found = findings(summary)
+    if not found:
+        return _longest_gap(summary)
+    worst = found[0]
+    when = "" if worst.at_s is None else f"at {seconds(worst.at_s)}: "
+    more = f"; {len(found) - 1} more under What happened" if len(found) > 1 else ""
+    return f"{when}{worst.text}{more}"
 
 
-def _grave(summary: Summary) -> Iterator[str]:
-    """In the order of how much each one took from the person at the other end."""
-    if not summary.subscribers:
-        yield "no stream was ever opened"
-    run = summary.run
-    silent = [
-        one
-        for one in summary.subscribers
-        if one.opened and one.figures.frames == 0 and one.figures.due_s > run.stalls.threshold_s
-    ]
-    for one in silent:
-        yield f"{one.name} was open and never got a frame in {seconds(one.figures.due_s)} of due time"
-    broken = [call for call in summary.calls if call.ended_by == "server" and _was_open(call)]
-    for call in sorted(broken, key=lambda call: call.ended_at_s or 0.0):
-        when, details = seconds(call.ended_at_s or 0.0), f" {call.details}" if call.details else ""
-        yield f"at {when} {call.subscriber}'s stream ended, which nobody ordered: {call.status}{details}"
-    if run.stalls.listed:
-        longest = max(run.stalls.listed, key=lambda stall: stall.length_s)
-        more = f"; {count(run.stalls.count, 'stall')} in all" if run.stalls.count > 1 else ""
-        end = ", and none until it was cut" if longest.censored else ""
-        since = f"for {seconds(longest.length_s)} from {seconds(longest.at_s)} on"
-        yield f"{longest.subscriber} got no frame {since}{end}{more}"
-    missing = run.missing.total
-    if missing:
-        yield f"{count(missing, 'frame')} missing ({percent(missing / max(1, run.frames + missing))})"
-    failed = [one for one in summary.unary if one.errors]
-    if failed:
-        example = failed[0].examples[0] if failed[0].examples else ", ".join(failed[0].errors)
-        yield f"a call failed: {failed[0].method} {example}"
-
-
-def _was_open(call: Call) -> bool:
-    return call.ended_at_s is not None and call.first_frame_number is not None
+def what_happened(summary: Summary) -> list[str]:
+    """All findings in order of time, each with what the daemon's log said around it."""
+    found = sorted(findings(summary), key=lambda one: (one.at_s is None, one.at_s or 0.0))
+    worst = set(findings(summary)[:MOST])
+    lines: list[str] = []
+    for one in found:
+        if one not in worst:
+            continue
+        label = "  in all" if one.at_s is None else f"  at {seconds(one.at_s)}"
+        lines += paragraph(label, one.text, width=WHEN)
+        near = log_around(summary, one)
+        for line in near[:MOST_LINES]:
+            lines += paragraph("", f"log at {line.at_s:.2f} s: {cut(line.text, 200)}", width=WHEN + 2)
+        if len(near) > MOST_LINES:
+            lines += paragraph("", f"and {len(near) - MOST_LINES} more log lines", width=WHEN + 2)
+    return lines + ([f"  and {len(found) - MOST:,} lesser ones"] if len(found) > MOST else [])
 
 
 def _longest_gap(summary: Summary) -> str:

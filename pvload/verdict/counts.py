@@ -42,7 +42,7 @@ def grpc_errors(summary: Summary, doubt: Doubt, limit: int | None) -> Judged:
         methods = ", ".join(
             f"{one.method} {code}" + (f" x{number}" if number > 1 else "") for one, code, number in counted[:3]
         )
-        example = next((text for one, _, _ in counted for text in one.examples), "")
+        example = "" if streams else next((text for one, _, _ in counted for text in one.examples), "")
         reason += f", failed calls: {methods}" + (f" ({example})" if example else "")
     figure = _at_least(total, doubt.stream_records)
     samples = summary.calls_total + sum(one.count for one in summary.unary)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pvload.diagnose.finding import Severity
+import pytest
+
+from pvload.diagnose.finding import Severity, log_around
 from pvload.diagnose.findings import findings
 from pvload.stats.config import FoldConfig
-from pvload.wire.event import EndedBy, Kind
+from pvload.wire.event import EndedBy, Kind, LogClass, NoteClass
 from tests.stats.stream import MS, T0, Stream, summary
 
 
@@ -64,3 +66,93 @@ def test_silence_to_the_end_without_an_error_names_another_client() -> None:
     stream = Stream().wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.1, 30).end(9.0)
     found = findings(summary(stream, config=FoldConfig(stall_ns=2000 * MS)))
     assert "another client stopped it" in found[0].text
+
+
+def _monitor(*lines: tuple[float, LogClass, str]) -> Stream:
+    """The daemon's log, watched."""
+    monitor = Stream(9, role="monitor", worker="monitor")
+    monitor.put(Kind.NOTE, 0.0, code=NoteClass.WITNESS_PRESENT, text=monitor.text("log"))
+    for at, log_class, text in lines:
+        monitor.put(Kind.LOG, at, code=log_class, line=monitor.text(text))
+    return monitor
+
+
+def test_a_stall_that_is_over_says_when_after_how_many_frames_and_that_it_recovered() -> None:
+    stream = Stream().wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.1, 30).frames(6.5, 0.1, 20, first=30).end(8.5)
+    worst = findings(summary(stream))[0]
+    assert worst.at_s == pytest.approx(3.1)
+    assert "no frame for 3.40 s on viewer/0" in worst.text
+    assert "after 30 frames (last frame_number 29), until frames came again at 6.5 s" in worst.text
+
+
+def test_a_stop_in_the_daemons_log_that_nobody_here_ordered_is_the_cause() -> None:
+    """The scientist's question: why did my stream go silent after frame 85?"""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.1, 85).end(14.0)
+    lines = (
+        (0.0, LogClass.ACQUISITION_STARTED, "start_stream: roi"),
+        (8.65, LogClass.ACQUISITION_STOPPED, "stop_stream completed successfully"),
+        (12.0, LogClass.ERROR, "something later"),
+        (14.2, LogClass.ACQUISITION_STOPPED, "our own stop after the run's end"),
+    )
+    found = summary(stream, _monitor(*lines))
+    worst = findings(found)[0]
+    assert "after 85 frames (last frame_number 84), none to the end of the run" in worst.text
+    assert "another client stopped the camera, nobody here ordered it" in worst.text
+    assert "(a stop in the daemon's log at 8.65 s)" in worst.text
+    assert [line.text for line in log_around(found, worst)] == ["stop_stream completed successfully", "something later"]
+
+
+def test_the_plans_own_stop_is_not_blamed_on_another_client() -> None:
+    """Stopped and started by the plan at 3 s and 4.5 s; the camera did not come back: the stop in the log was ours."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.1, 28).wanted(3.0, on=False)
+    stream.wanted(4.5, rate=10.0).end(12.0)
+    worst = findings(summary(stream, _monitor((3.0, LogClass.ACQUISITION_STOPPED, "stop_stream completed"))))[0]
+    assert worst.at_s == pytest.approx(4.5)
+    assert "stop in the daemon's log" not in worst.text
+
+
+def test_the_drivers_own_words_are_the_cause_of_a_stall() -> None:
+    stream = Stream().wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.1, 30).end(14.0)
+    texts = [one.text for one in findings(summary(stream, _monitor((8.0, LogClass.STALL_END, "max consecutive"))))]
+    assert "the camera's driver, by the daemon's log at 8.00 s (stall end)" in texts[0]
+    assert any("1 driver error in the daemon's log, the first: max consecutive" in text for text in texts)
+
+
+def test_a_daemon_that_died_is_told_with_its_frames_its_log_and_its_return() -> None:
+    stream = Stream().wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.1, 20)
+    stream.ended(2.2, frames=20, by=EndedBy.SERVER, status=14, details="Socket closed")
+    stream.open(3.0, 2, number=2, headers=False).ended(3.0, 2, by=EndedBy.SERVER, status=14)
+    stream.open(6.0, 3, number=3).frames(6.1, 0.1, 20, 3).end(8.0)
+    worst = findings(summary(stream, _monitor((2.1, LogClass.PANIC, "thread panicked at"))))[0]
+    assert (worst.severity, worst.at_s) == (Severity.DEATH, pytest.approx(2.2))
+    assert worst.length_s == pytest.approx(3.8)
+    assert "after 20 frames; its log at 2.10 s tells of a panic; a stream was open again at 6.0 s" in worst.text
+
+
+def test_a_stream_ended_with_ok_is_told_with_its_return() -> None:
+    stream = Stream().wanted(0.0, rate=10.0).open(0.1, 1, ordinal=1).open(0.1, 2, ordinal=2)
+    stream.frames(0.2, 0.1, 20, 1).frames(0.2, 0.1, 40, 2)
+    stream.ended(2.2, 1, frames=20, by=EndedBy.SERVER, status=0)
+    stream.open(3.2, 3, ordinal=1, number=2).frames(3.3, 0.1, 10, 3).end(4.25)
+    worst = findings(summary(stream))[0]
+    assert worst.text == "viewer/1's stream ended, which nobody here ordered: OK, after 20 frames; open again at 3.2 s"
+
+
+def test_two_producers_for_a_part_of_the_time_are_too_fast() -> None:
+    stream = Stream().wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.1, 50).frames(5.2, 0.05, 95, first=50).end(10.0)
+    assert "with two producers for a part of the time" in findings(summary(stream))[0].text
+
+
+def test_two_producers_are_worse_than_a_failed_call_and_last_as_long_as_they_ran() -> None:
+    """Every loss figure is clean: without this finding nobody would know."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.05, 190)
+    stream.put(Kind.UNARY, 3.0, sent_ns=T0 + 3000 * MS, status=5, method=stream.text("SetParameter"))
+    first, *rest = findings(summary(stream.end(10.0)))
+    assert "2 producers at once" in first.text
+    assert "no counter shows a loss" in first.text
+    assert first.length_s > 9
+    assert any("a call failed: SetParameter" in one.text for one in rest)
+
+
+def test_a_healthy_run_has_no_finding() -> None:
+    assert findings(summary(Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 98).end(9.9))) == ()

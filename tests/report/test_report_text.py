@@ -16,6 +16,7 @@ from pvload.report.write import manifest_of, write
 from pvload.stats.summary import (
     HostWitness,
     Interval,
+    LogLine,
     LogWitness,
     Missing,
     ProcessWitness,
@@ -110,12 +111,31 @@ def test_no_line_is_wider_than_a_hundred_columns(of: Summary) -> None:
 def test_a_failure_is_told_with_its_moment_and_what_it_was() -> None:
     text = report(BAD)
     assert "no frame for 7.00 s at 40.0 s, after 300 frames" in text
-    assert "at 30.1 s viewer/0's stream ended, which nobody ordered: UNAVAILABLE" in text
+    assert "worst     at 30.1 s: the daemon died or was shut down: viewer/0, the only stream" in text
+    assert "viewer/0 call 1 ended at 30.1 s, which nobody here ordered: UNAVAILABLE" in text
     assert "ended: it was killed: no end was recorded" in text
     assert "NOT FIT: its account is not closed, blind for 0.30 s of 33.0 s; at most 4.0 ms late" in text
     assert "2 stalls over 2.00 s, 12.0 s in all" in text
     assert "and 5 more in summary.json" in text
     assert "clock step at 9.00 s: stepped by 2 s" in text
+
+
+def test_what_happened_is_told_in_order_with_the_log_around_it() -> None:
+    """After the first block: each finding with its moment and the daemon's lines within two seconds of it."""
+    lines = (LogLine(30.4, "stall_tick", "Timeouts: 1"), LogLine(50.0, "error", "elsewhere"))
+    log = LogWitness(True, {"stall_tick": 1}, 0, (), timeline=lines)
+    of = summary(subscriber(stalls=stalls(stall(), stall(10, 3))), log=log)
+    body = report(of).split("\n\n")[1]
+    assert body.startswith("What happened")
+    assert body.index("at 10.0 s") < body.index("at 30.0 s") < body.index("log at 30.40 s: Timeouts: 1")
+    assert "elsewhere" not in body
+    assert "What happened" not in report(summary())
+
+
+def test_many_findings_are_cut_to_the_gravest() -> None:
+    of = summary(subscriber(stalls=stalls(*(stall(10.0 * i, 2.1 + i / 10) for i in range(1, 31)))))
+    assert "and 18 lesser ones" in report(of)
+    assert worst_thing(of).endswith("; 29 more under What happened")
 
 
 def test_how_to_repeat_it_is_a_line_for_the_shell() -> None:
@@ -130,13 +150,13 @@ def test_how_to_repeat_it_is_a_line_for_the_shell() -> None:
     ("word", "of", "says"),
     [
         ("nothing", summary(), "nothing worse than a gap of 0.21 s between two frames"),
-        ("a stall", summary(subscriber(stalls=stalls(stall()))), "viewer/0 got no frame for 5.00 s from 30.0 s on"),
+        ("a stall", summary(subscriber(stalls=stalls(stall()))), "at 30.0 s: no frame for 5.00 s on viewer/0, the"),
         ("a loss", summary(subscriber(missing=Missing(unseen=6))), "6 frames missing (0.99 %)"),
         ("silence", summary(subscriber(figures=silent())), "viewer/0 was open and never got a frame"),
         ("nobody", summary_of(()), "no stream was ever opened"),
         ("never accepted", summary(subscriber(opened=0, figures=silent(0.0))), "no frame came"),
         ("a call", summary(unary=(unary("Arm", errors={"X": 1}),)), "a call failed: Arm X"),
-        ("an end", BAD, "at 30.1 s viewer/0's stream ended"),
+        ("an end", BAD, "at 30.1 s: the daemon died or was shut down: viewer/0, the only stream"),
     ],
 )
 def test_the_worst_thing_is_named(word: str, of: Summary, says: str) -> None:
