@@ -26,13 +26,15 @@ class Stream:
     def __init__(self, sender: int = 1, *, incarnation: int = 0, role: str = "engine", worker: str = "w1") -> None:
         self.sender = sender.to_bytes(16, "big")
         self.hello = Hello(role=role, worker=worker, incarnation=incarnation, host="h", boot="b", pid=1)
+        self.begin_ns = T0
+        """When its texts were recorded."""
         self._records: list[bytes] = []
         self._texts: dict[str, int] = {}
 
     def text(self, text: str) -> int:
         if text not in self._texts:
             self._texts[text] = len(self._texts) + 1
-            self._records += encode_text(self._texts[text], text, t_ns=T0)
+            self._records += encode_text(self._texts[text], text, t_ns=self.begin_ns)
         return self._texts[text]
 
     def put(self, kind: Kind, at: float | int, **fields: Any) -> Stream:
@@ -148,6 +150,7 @@ def capture(name: str, *, max_fps: int = 0) -> Stream:
     messages = document["messages"]
     stream = Stream()
     begin = messages[0]["arrival_ns"]
+    stream.begin_ns = begin - 50 * MS
     stream.open(begin - 50 * MS, max_fps=max_fps, device=messages[0]["device_id"])
     for message in messages:
         metrics = message["metrics"]
