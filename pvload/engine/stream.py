@@ -29,6 +29,8 @@ _Frames = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
 
 ON_SILENCE: Final = {"keep_waiting": 0, "resubscribe": 1, "end": 2}
 """`action` of a WAIT_TIMEOUT record."""
+REFUSAL_S: Final = 0.25
+"""A refusal is headers and status in one, but is seen as one after the other; so long the second may take."""
 
 
 class Stream:
@@ -54,6 +56,9 @@ class Stream:
         self._last_ns = 0
         self._silence_ns = round(order.silence_ms * NS_PER_MS)
         self._watchdog: asyncio.TimerHandle | None = None
+        self._acceptance: asyncio.TimerHandle | None = None
+        """Runs while headers came and neither a frame nor an end."""
+        self._headers_ns = 0
 
     def __repr__(self) -> str:
         return f"Stream({self.order.id}, {self.order.population} {self.order.ordinal}, {self._line.frames} frames)"
@@ -63,6 +68,7 @@ class Stream:
         if self._ended_by is EndedBy.SERVER:
             self._ended_by = by
         if self._call is not None:
+            self._accepted()
             self._call.cancel()
 
     async def run(self) -> None:
@@ -75,8 +81,9 @@ class Stream:
             else:
                 self._record_opened()
         finally:
-            if self._watchdog is not None:
-                self._watchdog.cancel()
+            for timer in (self._watchdog, self._acceptance):
+                if timer is not None:
+                    timer.cancel()
             self._tally.open_streams -= 1
             ended_ns = self._context.clock.monotonic_ns()
         await self._line.drained()
@@ -111,23 +118,31 @@ class Stream:
 
     async def _read(self, call: grpc.aio.UnaryStreamCall[bytes, bytes]) -> tuple[grpc.StatusCode, str]:
         await call.initial_metadata()
-        headers_ns = self._context.clock.monotonic_ns()
-        if not call.done() or await call.code() is grpc.StatusCode.OK:
-            self._saw_headers(headers_ns)
+        self._headers_ns = self._context.clock.monotonic_ns()
+        self._acceptance = asyncio.get_running_loop().call_later(REFUSAL_S, self._accepted)
         now_ns = self._context.clock.monotonic_ns
         async for message in call:
             t_ns = now_ns()
             # Never left early: an iterator that is not exhausted keeps the call, and with it the connection, alive.
             if self._ended_by is EndedBy.SERVER and not self._damage:
                 self._saw_message(message, t_ns)
-        return (await call.code()), (await call.details()) or ""
+        status = await call.code()
+        if status is grpc.StatusCode.OK:
+            self._accepted()
+        return status, (await call.details()) or ""
 
-    def _saw_headers(self, t_ns: int) -> None:
-        self._context.recorder.append(Kind.HEADERS, ref=self.order.id, t_ns=t_ns)
-        connect_ms = (t_ns - self._opened_ns) / NS_PER_MS
+    def _accepted(self) -> None:
+        """The stream stands: its headers were no refusal, which comes as headers and status in one."""
+        if self._acceptance is None:
+            return
+        self._acceptance.cancel()
+        self._acceptance = None
+        self._context.recorder.append(Kind.HEADERS, ref=self.order.id, t_ns=self._headers_ns)
+        connect_ms = (self._headers_ns - self._opened_ns) / NS_PER_MS
         self._context.outbox.send(command.Headers(id=self.order.id, connect_ms=connect_ms))
 
     def _saw_message(self, message: bytes, t_ns: int) -> None:
+        self._accepted()
         first = self._line.frames == 0
         try:
             frame = self._line.take(message, t_ns)

@@ -84,3 +84,14 @@ def test_a_secured_server_is_reached_with_the_right_papers_only(
     assert isinstance(end, command.Ended)
     assert (end.frames, end.status) == (frames, "CANCELLED" if frames else "UNAVAILABLE")
     bench.records(engine)
+
+
+def test_a_refused_stream_never_stood(bench: Any, open_stream: OpenStream) -> None:
+    """Forty refusals at once: not one of them looks for a moment like an accepted stream."""
+    engine = bench.start(bench.serve("--token", "s3cret"))
+    missing = {open_stream(engine, "steady") for _ in range(40)}
+    while missing:
+        missing.discard(engine.answer("ended").id)
+    records = bench.records(engine)
+    assert len(rows_of(records, Kind.HEADERS)) == 0
+    assert set(rows_of(records, Kind.ENDED)["status"].tolist()) == {16}
