@@ -142,6 +142,8 @@ class Rig:
     endpoint: str = ""
     engines_started: int = 0
     engine_program: list[str] = field(default_factory=lambda: ["-m", "pvload.engine"])
+    sim_options: tuple[str, ...] = ()
+    spool_bytes: int = 256 * 1024 * 1024
 
     def prepare(self) -> None:
         """Makes the run directory with manifest and profile."""
@@ -159,6 +161,7 @@ class Rig:
                 *("-m", "pvload.sim", "--profile-json", str(self.folder / run_directory.PROFILE)),
                 *("--ledger", str(self.folder / run_directory.LEDGER)),
                 *("--log", str(self.folder / run_directory.DAEMON_LOG), "--parent-stdin"),
+                *self.sim_options,
             ],
             stderr=self.folder / run_directory.LOGS / "sim.log",
         )
@@ -184,6 +187,7 @@ class Rig:
                 collector=self.endpoint,
                 spool=str(self.folder / "spool"),
                 target=target,
+                spool_bytes=self.spool_bytes,
             ),
             program=self.engine_program,
             stderr=self.folder / run_directory.LOGS / "engine.log",
@@ -302,9 +306,16 @@ class Rig:
 
 
 @contextmanager
-def running(folder: Path, profile: Profile, *, engine_script: Path | None = None) -> Iterator[Rig]:
+def running(
+    folder: Path,
+    profile: Profile,
+    *,
+    engine_script: Path | None = None,
+    sim_options: tuple[str, ...] = (),
+    spool_bytes: int = 256 * 1024 * 1024,
+) -> Iterator[Rig]:
     """A rig with all three processes up; ended whatever happens. engine_script: a program in the engine's place."""
-    rig = Rig(folder=folder, profile=profile)
+    rig = Rig(folder=folder, profile=profile, sim_options=sim_options, spool_bytes=spool_bytes)
     if engine_script is not None:
         rig.engine_program = [str(engine_script)]
     rig.prepare()
