@@ -380,44 +380,6 @@ def test_after_the_runs_end_streams_end_by_it(bench: Any, open_stream: OpenStrea
     assert ended(engine, number).by == "run_end"
 
 
-def test_a_killed_parent_takes_the_engine_with_it(bench: Any) -> None:
-    """The pipe is held open by a sibling, so only the kernel's signal tells."""
-    line = command.to_line(bench.order(target={"address": "127.0.0.1:1"}))
-    parent = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import subprocess, sys\n"
-            "engine = subprocess.Popen([sys.executable, '-m', 'pvload.engine'],"
-            " stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)\n"
-            "sibling = subprocess.Popen(['sleep', '30'], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,"
-            " close_fds=False, pass_fds=[engine.stdin.fileno()])\n"
-            "engine.stdin.write(sys.stdin.buffer.readline()); engine.stdin.flush()\n"
-            "engine.stdout.readline()\n"
-            "print(engine.pid, sibling.pid, flush=True)\n"
-            "sys.stdin.buffer.read()\n",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert parent.stdin is not None
-    assert parent.stdout is not None
-    parent.stdin.write(line)
-    parent.stdin.flush()
-    engine_pid, sibling_pid = (int(pid) for pid in parent.stdout.readline().split())
-    engine = psutil.Process(engine_pid)
-    try:
-        parent.kill()
-        parent.wait(10)
-        assert bench.sink.finished.wait(10)
-        psutil.wait_procs([engine], timeout=10)
-        assert not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE
-    finally:
-        os.kill(sibling_pid, signal.SIGKILL)
-        parent.stdin.close()
-        parent.stdout.close()
-
-
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
