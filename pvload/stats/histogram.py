@@ -21,6 +21,8 @@ _ZERO: Final = 0
 _FIRST: Final = (1023 << _MANTISSA_BITS) - 1
 """Bucket key of 1 minus one, so that key 0 is the value 0."""
 
+_SHARES: Final = np.array([0.5, 0.9, 0.95, 0.99, 0.999])
+
 Int64s = npt.NDArray[np.int64]
 
 
@@ -76,12 +78,17 @@ class Histogram:
 
     def quantile(self, share: float) -> float | None:
         """The value at rank ceil(share * n), within 0.4 %; None without values."""
+        found = self._at(np.array([share]))
+        return found[0] if found else None
+
+    def _at(self, shares: npt.NDArray[np.float64]) -> list[float]:
+        """The values at several shares at once; empty without values."""
         if self.n == 0 or self.minimum is None or self.maximum is None:
-            return None
-        rank = max(1, min(self.n, int(np.ceil(share * self.n))))
-        at = int(np.searchsorted(np.cumsum(self._counts), rank))
-        value = float(value_of(np.array([self._low + at]))[0])
-        return min(max(value, float(self.minimum)), float(self.maximum))
+            return []
+        ranks = np.clip(np.ceil(shares * self.n), 1, self.n)
+        at = np.searchsorted(np.cumsum(self._counts), ranks)
+        found: list[float] = np.clip(value_of(self._low + at), float(self.minimum), float(self.maximum)).tolist()
+        return found
 
     def weighted_median(self) -> float | None:
         """Half of the sum of all values lies in values above this one."""
@@ -99,19 +106,16 @@ class Histogram:
         if self.n == 0 or self.minimum is None or self.maximum is None:
             return Quantiles(0, None, None, None, None, None, None, None, None)
 
-        def at(share: float) -> float | None:
-            value = self.quantile(share)
-            return None if value is None else (value - shift) * scale
-
+        p50, p90, p95, p99, p999 = ((value - shift) * scale for value in self._at(_SHARES))
         return Quantiles(
             n=self.n,
             min=(self.minimum - shift) * scale,
             mean=(self.total - shift * self.n) / self.n * scale,
-            p50=at(0.5),
-            p90=at(0.9),
-            p95=at(0.95),
-            p99=at(0.99),
-            p999=at(0.999),
+            p50=p50,
+            p90=p90,
+            p95=p95,
+            p99=p99,
+            p999=p999,
             max=(self.maximum - shift) * scale,
             relative_error=RELATIVE_ERROR,
         )
