@@ -13,7 +13,7 @@ import numpy as np
 
 from pvload.stats.histogram import Int64s
 from pvload.stats.timeline import HOLD_NS
-from pvload.wire.event import Kind, Records
+from pvload.wire.event import Kind, Records, UserChange
 
 FOLD_ROWS: Final = 65_536
 """So many new rows (6 MiB) are folded at once."""
@@ -135,3 +135,16 @@ def runs_of(rows: Records) -> Iterator[tuple[Kind, Records]]:
         start = int(at) + 1
     if start < rows.size:
         yield Kind.FRAME, rows[start:]
+
+
+def stretches(rows: Records) -> Iterator[tuple[int, int]]:
+    """Row ranges in which calls may be folded one after the other: cut before and after each stop of a user."""
+    stops = np.flatnonzero((rows["kind"] == Kind.USER) & (rows["code"] == UserChange.STOPPED))
+    start = 0
+    for at in stops:
+        if at > start:
+            yield start, int(at)
+        yield int(at), int(at) + 1
+        start = int(at) + 1
+    if start < rows.size:
+        yield start, rows.size

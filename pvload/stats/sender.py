@@ -6,7 +6,6 @@ Nothing outside this sender's own records enters, so neither other senders nor t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,15 +15,13 @@ from pvload.stats.account import Account, status_name
 from pvload.stats.basis import Basis
 from pvload.stats.call import CallFold
 from pvload.stats.config import FoldConfig
-from pvload.stats.hold import Hold, by_call, runs_of
+from pvload.stats.hold import Hold, by_call, runs_of, stretches
 from pvload.stats.opening import Opening
 from pvload.stats.sound import Soundness
 from pvload.stats.subscriber import SilenceNote, SubscriberFold
 from pvload.stats.summary import LIST_LIMIT
 from pvload.stats.tally import Tally
-from pvload.stats.texts import Texts
-from pvload.stats.timeline import Edge
-from pvload.stats.witness import ProbeNote
+from pvload.stats.told import Told, read
 from pvload.wire.batch import Hello
 from pvload.wire.event import LAYOUTS, EndedBy, Kind, Records, UserChange
 
@@ -74,16 +71,14 @@ class SenderFold:
         self.hello: Hello | None = None
         self.hold = Hold()
         self.basis = Basis(window_ns=config.window_ns, warm_up_ns=config.warm_up_ns, successor=False)
-        self.texts = Texts()
         self.account = Account()
+        self.told = Told(self.basis, self.account)
+        self.texts = self.told.texts
         self.calls: dict[int, CallFold] = {}
         self.subscribers: dict[str, SubscriberFold] = {}
         self.call_notes: list[CallNote] = []
         """The first thousand calls that ended."""
         self.calls_total = 0
-        self.begins_ns: int | None = None
-        """The earliest WANTED or OPENED."""
-        self.first_opened_ns: int | None = None
         self.frames = 0
         """FRAME records delivered."""
         self.frames_checked = True
@@ -102,11 +97,22 @@ class SenderFold:
         """Takes who the sender is; must come before its records."""
         self.hello = hello
         self.basis.successor = hello.incarnation > 0
+        self.told.is_engine = self.is_engine
 
     @property
     def is_engine(self) -> bool:
         """Whether its lag is the generator's."""
         return self.hello is None or self.hello.role == "engine"
+
+    @property
+    def begins_ns(self) -> int | None:
+        """The earliest WANTED or OPENED."""
+        return self.told.begins_ns
+
+    @property
+    def first_opened_ns(self) -> int | None:
+        """The first OPENED."""
+        return self.told.first_opened_ns
 
     def add(self, records: Records) -> None:
         """Takes the next records, and folds them as far as they are sound."""
@@ -125,13 +131,13 @@ class SenderFold:
 
     def fold(self, *, everything: bool) -> None:
         """Folds what may be folded."""
-        self.hold.tell(self._tell, self._first_frame)
+        self.hold.tell(self.told.take, self.told.first_frame)
         rows = self.hold.ripe(everything=everything)
         place = self.hold.taken - rows.size
         if rows.size == 0:
             return
         kinds = rows["kind"]
-        for start, stop in _stretches(rows, kinds):
+        for start, stop in stretches(rows):
             part, part_kinds = rows[start:stop], kinds[start:stop]
             mine = _OF_CALLS[part_kinds]
             places = np.flatnonzero(part_kinds == Kind.OPENED) + place + start
@@ -143,7 +149,7 @@ class SenderFold:
     def finish(self) -> None:
         """Closes the account where it stands: at the run's end if it was told, else at its last record."""
         self.fold(everything=True)
-        self.account.lags_begin(self.begins_ns)
+        self.account.lags_begin(self.told.begins_ns)
         announced = self.basis.timeline.end_ns is not None
         end_ns = self.account_end_ns
         if end_ns is None:
@@ -161,73 +167,6 @@ class SenderFold:
         """When the account closes; None without records."""
         newest = self.hold.newest_ns
         return self.basis.timeline.end_ns if self.basis.timeline.end_ns is not None else newest
-
-    # -- records that must be known in advance -------------------------------------------------------------------
-
-    def _tell(self, record: np.void, place: int, earliest_ns: int) -> None:
-        kind = Kind(int(record["kind"]))
-        row = _read(record, kind)
-        t_ns = int(row["t_ns"])
-        timeline = self.basis.timeline
-        match kind:
-            case Kind.TEXT:
-                self.texts.piece(row)
-            case Kind.WANTED:
-                self._begins(t_ns)
-                self._origin(max(t_ns, earliest_ns))
-                self._wanted(row, max(t_ns, earliest_ns), place)
-            case Kind.END:
-                timeline.end(max(t_ns, earliest_ns), int(row["code"]))
-            case Kind.LAG if self.is_engine:
-                lateness, until = int(row["lateness_ns"]), int(row["latest_ns"]) or t_ns
-                timeline.late.told(max(until - lateness, earliest_ns), until, lateness)
-                self.account.lag_told(row, self.begins_ns, timeline.end_ns)
-            case Kind.OPENED:
-                self._begins(t_ns)
-                self._origin(t_ns)
-                self.first_opened_ns = t_ns if self.first_opened_ns is None else self.first_opened_ns
-            case Kind.PROBE:
-                self.account.probe(_probe(row), before_frames=timeline.first_frame_ns is None)
-            case _:
-                pass
-
-    def _wanted(self, row: np.void, at_ns: int, place: int) -> None:
-        device = self.texts.text(int(row["device"]))
-        edges = self.basis.timeline.edges(device).edges
-        self.basis.timeline.wanted(
-            device,
-            Edge(
-                at_ns=max(at_ns, edges[-1].at_ns) if edges else at_ns,
-                wanted=bool(row["code"]),
-                rate_hz=float(row["rate_hz"]),
-                width=int(row["width"]),
-                height=int(row["height"]),
-                binning_x=int(row["binning_x"]),
-                binning_y=int(row["binning_y"]),
-                exposure_ms=float(row["exposure_ms"]),
-                place=place,
-            ),
-        )
-
-    def _begins(self, at_ns: int) -> None:
-        self.begins_ns = at_ns if self.begins_ns is None else min(self.begins_ns, at_ns)
-
-    def _origin(self, at_ns: int) -> None:
-        """Windows begin with the first plan told, or with the first opening where that came before any."""
-        if self.basis.origin_ns is None:
-            self.basis.origin_ns = at_ns
-
-    def _first_frame(self, record: np.void) -> None:
-        timeline = self.basis.timeline
-        if timeline.first_frame_ns is not None:
-            return
-        row = _read(record, Kind.FRAME)
-        timeline.first_frame_ns = self.basis.warm_from_ns = int(row["t_ns"])
-        if self.basis.successor and timeline.first_wanted_ns is not None:
-            self.basis.warm_from_ns = min(timeline.first_wanted_ns, timeline.first_frame_ns)
-        best = self.account.clock.best
-        self.basis.offset_known = best is not None
-        self.basis.target_offset_ns = best.offset_ns if best is not None else int(row["source_ns"]) - int(row["t_ns"])
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
@@ -282,7 +221,7 @@ class SenderFold:
 
     def _unknown(self, ref: int, at_ns: int) -> CallFold:
         """A call whose OPENED was lost: its frames are still counted."""
-        self._begins(at_ns)
+        self.told.begins(at_ns)
         opening = Opening(ref=ref, opened_ns=at_ns, place=self.hold.taken, number=0, device="?", quality=0, max_fps=0)
         return self._begin_call(opening, "?/0")
 
@@ -346,7 +285,7 @@ class SenderFold:
     # -- all else ------------------------------------------------------------------------------------------------
 
     def _other(self, kind: Kind, record: np.void) -> None:
-        row = _read(record, kind)
+        row = read(record, kind)
         if kind is Kind.USER:
             self._user(row)
         else:
@@ -366,19 +305,6 @@ class SenderFold:
                 subscriber.released(at_ns)
 
 
-def _stretches(rows: Records, kinds: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Iterator[tuple[int, int]]:
-    """Row ranges in which calls may be folded one after the other: cut before and after each stop of a user."""
-    stops = np.flatnonzero((kinds == Kind.USER) & (rows["code"] == UserChange.STOPPED))
-    start = 0
-    for at in stops:
-        if at > start:
-            yield start, int(at)
-        yield int(at), int(at) + 1
-        start = int(at) + 1
-    if start < rows.size:
-        yield start, rows.size
-
-
 def _is_refusal(call: CallFold, status: int, details: str) -> bool:
     """Turned away for the stream limit, before a frame: the real daemon says so after its headers."""
     return status == RESOURCE_EXHAUSTED and LIMIT_TEXT in details.lower() and call.arrived == 0
@@ -393,22 +319,6 @@ def _server_ended(call: CallFold, status: int) -> None:
     else:
         tally.refused_ends += 1
         tally.refused[status_name(status)] += 1
-
-
-def _read(record: np.void, kind: Kind) -> np.void:
-    """One record with the fields of its kind."""
-    row: np.void = np.frombuffer(record.tobytes(), LAYOUTS[kind])[0]
-    return row
-
-
-def _probe(row: np.void) -> ProbeNote:
-    t_ns, sent_ns, target_ns = int(row["t_ns"]), int(row["sent_ns"]), int(row["target_ns"])
-    return ProbeNote(
-        at_ns=t_ns,
-        offset_ns=target_ns - (sent_ns + t_ns) // 2,
-        round_trip_ns=t_ns - sent_ns,
-        wall_offset_ns=target_ns - (int(row["wall_ns"]) - (t_ns - sent_ns) // 2),
-    )
 
 
 def _folded(call: CallFold, row: np.void) -> None:
