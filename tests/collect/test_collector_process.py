@@ -179,6 +179,35 @@ def test_a_collector_killed_in_the_middle_goes_on_where_its_journal_ends(
     assert (run_dir / SUMMARY).read_bytes() == first
 
 
+def test_a_sender_with_a_fault_stops_no_collector(run_dir: Path, tmp_path: Path, collector: LineProcess) -> None:
+    """A record of no kind is journaled and acknowledged; whoever folds it, first or after a restart, says so."""
+    endpoint = collector.expect("listening")["endpoint"]
+    shipper = Shipper(endpoint, tmp_path / "spool", run=RUN.bytes, clock=SystemClock())
+    spool = make_spool(tmp_path / "spool")
+    recorder = Recorder(spool, SystemClock())
+    recorder.append(Kind.HEARTBEAT)
+    spool.append(bytes(96))
+    recorder.append(Kind.HEARTBEAT)
+    recorder.close()
+    shipper.start()
+    delivery = shipper.finish(10)
+    shipper.stop()
+    assert delivery.records == delivery.delivered == 3
+    until = time.monotonic() + 10
+    while (live := read_live(run_dir)) is None or live.accounting.delivered < 3:
+        assert time.monotonic() < until, "the live figures do not show it"
+        time.sleep(0.01)
+    collector.kill()
+    with closing(LineProcess(arguments(run_dir), stderr=tmp_path / "stderr.log")) as successor:
+        successor.expect("listening")
+        order(successor, {"is": "end", "reason": "duration", "expect": ["w0"]})
+        assert successor.expect("result")["verdict"] == "INVALID"
+        assert successor.process.wait(20) == 0
+    (sender,) = json.loads((run_dir / SUMMARY).read_text())["accounting"]["senders"]
+    assert (sender["delivered"], sender["recorded"]) == (3, 3)
+    assert sender["fault"].startswith("record 1 (of unknown kind 0)")
+
+
 @pytest.mark.parametrize("how", ["stdin", "SIGTERM"])
 def test_a_collector_left_alone_ends_and_still_reports(run_dir: Path, collector: LineProcess, how: str) -> None:
     """EOF on stdin and SIGTERM: at once, exit code 0, a report, and no data is never PASS."""
