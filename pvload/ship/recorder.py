@@ -7,6 +7,7 @@ come before its end. Frames that arrive in the meantime join the sums, so what i
 
 from __future__ import annotations
 
+import logging
 import struct
 import threading
 from collections import deque
@@ -16,6 +17,8 @@ from typing import Final
 from pvload.clock import Clock
 from pvload.ship.spool import Spool, SpoolFull
 from pvload.wire.event import FRAME_STRUCT, Kind, NoteClass, encode, encode_text
+
+_log = logging.getLogger(__name__)
 
 TEXTS_LIMIT: Final = 65_536
 """Distinct texts a sender may define; later ones all become the one text that says so."""
@@ -123,17 +126,24 @@ class Recorder:
             return self._define(text)
 
     def close(self) -> None:
-        """Appends all that waits, beyond the spool's limit if need be, and closes the spool. May be repeated."""
+        """Appends all that waits, beyond the spool's limit if need be, and closes the spool. May be repeated.
+
+        Where the filesystem is full, the spool is left open: its total is never stated, so its account never closes.
+        """
         with self._lock:
             if self._closed:
                 return
             self._closed = True
             self._line_up_sums()
-            for record in self._waiting:
-                self.spool.append_beyond_limit(record)
-            self._waiting.clear()
-            if self.lost:
-                self._note_loss()
+            try:
+                while self._waiting:
+                    self.spool.append_beyond_limit(self._waiting[0])
+                    self._waiting.popleft()
+                if self.lost:
+                    self._note_loss()
+            except SpoolFull as exc:
+                _log.error("the last %d records could not be stored: %s", len(self._waiting), exc)
+                return
             self.spool.close()
 
     def _define(self, text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import struct
 import uuid
 from collections.abc import Iterator
@@ -119,6 +120,22 @@ def test_what_is_no_frame_waits_its_turn(desk: Desk) -> None:
         ("FOLDED", 2),
         ("END", 0),
     ]
+
+
+def test_without_room_on_the_filesystem_the_account_stays_open(desk: Desk) -> None:
+    """What could not be stored is not passed over: no total is stated, so no FIN can say that all is there."""
+    for at in range(4 * SMALLEST_SEGMENT_RECORDS):
+        desk.frame(1, at)
+    desk.recorder.append(Kind.END)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL - 1, hard))
+    try:
+        desk.recorder.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert desk.reader.total is None
+    assert len(desk.records()) == 4 * SMALLEST_SEGMENT_RECORDS
+    desk.recorder.spool.close()
 
 
 def test_what_could_not_even_wait_is_counted_and_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
