@@ -72,7 +72,7 @@ class Gaps:
     """Half of the due time lies in gaps longer than this."""
     longest_s: float
     stalled_share: float
-    """Share of due time that lies in stalls."""
+    """Share of the due time of open streams that lies in stalls."""
 
 
 @dataclass(frozen=True, slots=True)

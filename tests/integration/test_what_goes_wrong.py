@@ -146,7 +146,12 @@ def test_a_daemon_killed_in_the_middle_fails(tmp_path: Path, started: list[Comma
     started.append(command)
     assert command.wait() == 1, command.stdout + command.stderr
     assert command.stdout.startswith("FAIL")
-    assert "UNAVAILABLE" in (sole_run(tmp_path) / "report.txt").read_text()
+    report = (sole_run(tmp_path) / "report.txt").read_text()
+    assert "UNAVAILABLE" in report
+    assert "the daemon died or was shut down" in report.split("\n\n")[0]
+    run = summary(sole_run(tmp_path))["run"]
+    assert run["coverage"] < 0.9
+    assert run["due_s"] == pytest.approx(7.0, abs=1.0)
     command.nothing_left()
 
 
@@ -159,6 +164,7 @@ def test_a_camera_stopped_by_another_client_fails_with_the_moment(tmp_path: Path
     stall = summary(sole_run(tmp_path))["run"]["stalls"]["listed"][0]
     assert stall["frame_index"] == pytest.approx(40, abs=2)
     assert stall["censored"]
+    assert "another client stopped the camera, nobody here ordered it" in " ".join(command.stdout.split())
     assert re.search(r"\d s", command.stdout.split("worst")[1])
     command.nothing_left()
 
