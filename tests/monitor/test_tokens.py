@@ -33,7 +33,7 @@ SAMPLES = [
     (LogClass.LIMIT, "T  WARN server: Client exceeded maximum concurrent streams client_ip=127.0.0.1"),
     (LogClass.PARAMETER_LAG, "T  WARN server: Parameter change stream lagged, dropped 32 messages"),
     (LogClass.ALREADY_STREAMING, "T  INFO server: Device already streaming (idempotent success) device_id=x"),
-    (LogClass.ACQUISITION_STARTED, "T  INFO acquisition: start_stream: roi=(0,0 64x64), binning=(1,1), exposure=200.0ms"),
+    (LogClass.ACQUISITION_STARTED, "T  INFO acquisition: start_stream: roi=(0,0 64x64), exposure=200.0ms"),
     (LogClass.ACQUISITION_STOPPED, "T  INFO acquisition: stop_stream completed successfully"),
     (LogClass.SLOW_OBSERVER, "T  WARN taps: Observer grpc_stream_observer exceeded timing budget elapsed_us=4100"),
     (
