@@ -7,6 +7,7 @@ so the first one is "the worst thing that happened".
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Final
 
 from pvload.diagnose.ends import ends, never_opened
@@ -16,6 +17,8 @@ from pvload.stats.summary import Figures, Summary
 
 DOUBLED_WITHIN: Final = 0.2
 """A rate counts as k times the expected one if it is off by no more than this share of one producer."""
+QUICK_S: Final = 1.0
+"""A start so soon after a stop may find the old producer asleep."""
 FAST_BY: Final = 1.2
 """A mean rate above this many times the expected one is too fast, whatever made it so."""
 _DRIVER_CLASSES: Final = frozenset({"driver_error", "panic", "stall_end", "unlock"})
@@ -52,12 +55,27 @@ def _producers(summary: Summary) -> list[Finding]:
         if times < 2 and fastest < 2:
             continue
         factor = max(times, fastest)
+        restart = _quick_restart(summary)
+        told = "" if restart is None else f" (a stop and a start are in the daemon's log at {restart:.2f} s)"
         text = (
             f"{device.name} ran at {factor} times the expected {device.figures.expected_hz:.1f} frames/s"
-            f"{_clean(device.figures)}: {factor} producers at once, as after a restart within one exposure"
+            f"{_clean(device.figures)}: {factor} producers at once, as after a restart within one exposure{told}"
         )
-        found.append(Finding(Severity.FAULT, when, text, device.figures.judged_s if times >= 2 else lasted_s))
+        lasted_s = device.figures.judged_s if times >= 2 else lasted_s
+        if restart is not None:
+            when, lasted_s = restart, summary.facts.length_s - restart
+        found.append(Finding(Severity.FAULT, when, text, lasted_s))
     return found
+
+
+def _quick_restart(summary: Summary) -> float | None:
+    """When the daemon's log first shows a stop of the camera and a start right after it, within the run."""
+    kinds = ("acquisition_stopped", "acquisition_started")
+    lines = [one for one in summary.log.timeline if one.log_class in kinds and 0 <= one.at_s <= summary.facts.length_s]
+    for stop, start in pairwise(lines):
+        if (stop.log_class, start.log_class) == kinds and start.at_s - stop.at_s <= QUICK_S:
+            return stop.at_s
+    return None
 
 
 def _too_fast(summary: Summary) -> list[Finding]:
@@ -178,5 +196,11 @@ def _doubts(summary: Summary) -> list[Finding]:
     found += [Finding(Severity.NOTICE, step.at_s, step.reason) for step in summary.target_clock.steps[:10]]
     restarts = summary.run.restarts
     if restarts:
-        found.append(Finding(Severity.NOTICE, None, f"{restarts} restarts of the acquisition seen on open streams"))
+        found.append(
+            Finding(
+                Severity.NOTICE,
+                None,
+                f"{restarts} restart{'s' * (restarts > 1)} of the acquisition seen on open streams",
+            )
+        )
     return found

@@ -154,5 +154,17 @@ def test_two_producers_are_worse_than_a_failed_call_and_last_as_long_as_they_ran
     assert any("a call failed: SetParameter" in one.text for one in rest)
 
 
+def test_two_producers_are_told_with_the_restart_in_the_daemons_log() -> None:
+    stream = Stream().wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.1, 8).frames(1.05, 0.05, 370, first=8).end(20.0)
+    lines = (
+        (0.9, LogClass.ACQUISITION_STOPPED, "stop_stream completed successfully"),
+        (0.92, LogClass.ACQUISITION_STARTED, "start_stream: roi"),
+    )
+    worst = findings(summary(stream, _monitor(*lines)))[0]
+    assert worst.at_s == pytest.approx(0.9)
+    assert "2 producers at once" in worst.text
+    assert "(a stop and a start are in the daemon's log at 0.90 s)" in worst.text
+
+
 def test_a_healthy_run_has_no_finding() -> None:
     assert findings(summary(Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 98).end(9.9))) == ()
