@@ -5,6 +5,7 @@ Everything is due at absolute times on the monotonic clock; an interval that was
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import uuid
@@ -144,3 +145,6 @@ def monitor(settings: Settings, order: Order, clock: Clock, announce: Callable[[
         return shipper.finish(FINISH_S).delivered == spool.count
     finally:
         shipper.stop()
+        for emptied in (folder, folder.parent):
+            with contextlib.suppress(OSError):  # what was not shipped stays, and its folder with it
+                emptied.rmdir()
