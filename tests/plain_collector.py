@@ -12,6 +12,7 @@ from pvload.clock import SystemClock
 from pvload.collect import service
 from pvload.collect.intake import Intake
 from pvload.errors import PvloadError
+from pvload.lifeline import end_with_parent
 from pvload.wire.batch import Envelope, Hello
 from pvload.wire.event import Records
 from pvload.wire.live import LiveFigures
@@ -60,7 +61,7 @@ def main() -> None:
         verdict_so_far=lambda: "",
         conclude=lambda trouble: service.Outcome(verdict=trouble or "PASS", exit_code=0, report=str(fold.records)),
     )
-    service.end_with_parent()
+    end_with_parent()
     try:
         service.serve(
             Path(run_dir),

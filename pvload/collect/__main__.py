@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pvload.clock import SystemClock
 from pvload.collect.glance import Glance
-from pvload.collect.service import Outcome, Work, end_with_parent, serve
+from pvload.collect.service import Outcome, Work, serve
 from pvload.errors import PvloadError
+from pvload.lifeline import end_with_parent
 from pvload.profiles.load import from_canonical
 from pvload.profiles.schema import Profile
 from pvload.report.write import write

@@ -8,7 +8,6 @@ memory, so a collector that was killed goes on where the last commit was.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -17,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pvload.clock import Clock
 from pvload.collect.collector import Collector, Fold, about_collector, refill
@@ -25,8 +24,6 @@ from pvload.collect.intake import Intake
 from pvload.errors import PvloadError
 from pvload.wire.journal import FILE_NAME, JournalReader, JournalWriter
 from pvload.wire.live import LiveFigures
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +87,6 @@ def say(line: dict[str, Any]) -> None:
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
-
-
-def end_with_parent() -> None:
-    """SIGTERM when the parent process is gone, even if a sibling still holds our stdin open."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ reaches the one that orders the end, so SIGINT does nothing here.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
 import resource
@@ -18,8 +17,8 @@ from typing import Final
 from pvload.clock import SystemClock
 from pvload.engine.life import Life
 from pvload.engine.outbox import Outbox
+from pvload.lifeline import end_with_parent
 
-_PR_SET_PDEATHSIG: Final = 1
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long another thread may hold the interpreter while a frame waits for its stamp."""
 
@@ -46,8 +45,7 @@ async def _live() -> int:
 
 def main() -> int:
     """Runs the engine and gives its exit code."""
-    # Covers a parent that dies while a sibling still holds our stdin open.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _allow_many_connections()
     sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -6,7 +6,6 @@ known at `init`; from there on a director and a station do the work, and Locust'
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from locust.runners import LocalRunner, MasterRunner, Runner, WorkerRunner
 
 from pvload.clock import Clock, SystemClock
 from pvload.errors import PvloadError
+from pvload.lifeline import end_with_parent
 from pvload.load.director import Director
 from pvload.load.options import Source, add_options, early_source
 from pvload.load.station import Station
@@ -28,7 +28,6 @@ from pvload.load.voice import Voice
 from pvload.profiles.load import from_canonical
 
 _log = logging.getLogger(__name__)
-_PR_SET_PDEATHSIG: Final = 1
 MASTER_PATIENCE_S: Final = 20.0
 """How long a worker that was interrupted waits for its master to end the run for all."""
 
@@ -61,7 +60,7 @@ class Plugin:
         options: dict[str, Any] = vars(environment.parsed_options) if environment.parsed_options is not None else {}
         supervised = bool(options.get("pvload_supervised")) and not isinstance(runner, WorkerRunner)
         if supervised:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            end_with_parent()
         if isinstance(runner, MasterRunner | LocalRunner):
             voice = Voice(supervised=supervised)
             self._director = Director(environment, runner, self._source, clock=self._clock, voice=voice)

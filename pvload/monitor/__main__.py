@@ -7,7 +7,6 @@ its end and shipped everything. Exit code 0; 1 if records stayed in the spool; 2
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import logging
 import os
@@ -17,10 +16,10 @@ from pathlib import Path
 
 from pvload.clock import NS_PER_S, SystemClock
 from pvload.errors import PvloadError
+from pvload.lifeline import end_with_parent
 from pvload.monitor.sample import Watched
 from pvload.monitor.session import Order, Settings, monitor
 
-_PR_SET_PDEATHSIG = 1
 _log = logging.getLogger("pvload.monitor")
 
 
@@ -80,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: order.give())
     # Covers a parent that dies while a sibling still holds our stdin open.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
     try:
         delivered = monitor(settings, order, SystemClock(), _announce)
     except PvloadError as exc:

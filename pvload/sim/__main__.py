@@ -7,7 +7,6 @@ end of stdin where --parent-stdin is given, and the death of the process that st
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import signal
@@ -16,19 +15,18 @@ import threading
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 
 from pvload.clock import SystemClock
 from pvload.errors import ConfigError, PvloadError
+from pvload.lifeline import end_with_parent
 from pvload.profiles.schema import Camera, Profile, Target
 from pvload.profiles.schema import Simulator as SimulatorTable
 from pvload.sim.daemonlog import DaemonLog
 from pvload.sim.ledger import FileLedger
 from pvload.sim.server import Config, ServerTls, Simulator
-
-PR_SET_PDEATHSIG: Final = 1
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -143,5 +141,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
     sys.exit(main())
