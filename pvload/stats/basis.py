@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pvload.stats.histogram import Int64s
-from pvload.stats.timeline import Timeline
+from pvload.stats.timeline import LATE_NS, Timeline
 
 
 @dataclass(slots=True)
@@ -43,8 +43,12 @@ class Basis:
         return (self.origin_ns or 0) + index * self.window_ns
 
     def judged_from(self, by_ns: int, due_ns: int | None) -> int:
-        """When warm-up is over, as far as by_ns can know; without a frame until then it counts from due_ns."""
+        """When warm-up is over, as far as by_ns can know; without a frame until then it counts from due_ns.
+
+        If the engine was late at that moment, it is over where the lateness began: the frames that were due since then
+        come in one burst after it, and cannot be told from those that were due before.
+        """
         start = self.warm_from_ns
-        if start is not None and start <= by_ns:
-            return start + self.warm_up_ns
-        return (due_ns if due_ns is not None else by_ns) + self.warm_up_ns
+        if start is None or start > by_ns:
+            start = due_ns if due_ns is not None else by_ns
+        return max(start, self.timeline.late.since(start + self.warm_up_ns, LATE_NS))

@@ -1,8 +1,9 @@
 """Due time: how long frames were due, in all and after warm-up, and at what rate.
 
 A call counts it from its opening to its end. Between an end that nobody here ordered and the next accepted opening (an
-outage) frames are due as well: to the subscriber, though to none of its calls. The generator's own lateness is taken
-out of both.
+outage) frames are due as well: to the subscriber, though to none of its calls. Time in which the engine was late is
+blind time and not due, for silence must not be held against the service; but frames that it could not take then wait in
+its sockets, come in a burst afterwards and count, so the time that rate and coverage are over keeps it.
 """
 
 from __future__ import annotations
@@ -32,19 +33,16 @@ def count_due(stretch: Stretch, basis: Basis, *, tally: Tally, window: Callable[
     begin_ns, end_ns = stretch.begin_ns, stretch.end_ns
     if end_ns <= begin_ns:
         return
-    late = basis.timeline.late
-    blind = late.within(begin_ns, end_ns, LATE_NS)
+    blind = basis.timeline.late.within(begin_ns, end_ns, LATE_NS)
     tally.due_ns += end_ns - begin_ns - blind
     tally.blind_ns += blind
     judged_from = max(begin_ns, stretch.judged_from_ns)
-    judged = max(0, end_ns - judged_from - late.within(judged_from, end_ns, LATE_NS))
+    judged = max(0, end_ns - judged_from)
     tally.judged_ns += judged
     tally.rates[(stretch.rate_hz, stretch.rate_hz > 0)] += judged
     for index in range(basis.window(begin_ns), basis.window(end_ns - 1) + 1):
         low = max(begin_ns, basis.window_begin(index))
         high = min(end_ns, basis.window_begin(index + 1))
         found = window(index)
-        found.due_ns += high - low - (late.within(low, high, LATE_NS) if blind else 0)
-        low = max(low, judged_from)
-        if high > low:
-            found.judged_ns += high - low - (late.within(low, high, LATE_NS) if blind else 0)
+        found.due_ns += high - low
+        found.judged_ns += max(0, high - max(low, judged_from))

@@ -147,9 +147,10 @@ class Figures:
     decoded_bytes: int
     open_s: float
     due_s: float
-    """Of a call: while it was open. Of all else: outages that nobody here ordered included."""
+    """Of a call: while it was open. Of all else: outages that nobody here ordered included. Without blind time."""
     judged_s: float
-    """Due time after warm-up: what fps and coverage are over."""
+    """What fps and coverage are over: due time after warm-up, and the time in which the engine was late (not dead), for
+    the frames due then came in a burst after it."""
     judged_frames: int
     blind_s: float
     """Time in which the generator was dead or late, taken out of due time."""
@@ -214,6 +215,7 @@ class Window:
     length_s: float
     frames: int
     due_s: float
+    """Time in which the engine was late included, as in `judged_s`."""
     missing: int
     stalled_s: float
     longest_gap_s: float

@@ -114,6 +114,12 @@ class Lateness:
                 total += min(self._end[at], end_ns) - max(self._begin[at], begin_ns)
         return total
 
+    def since(self, at_ns: int, above_ns: int) -> int:
+        """Where the span later than above_ns that holds at_ns begins; at_ns itself outside of any."""
+        at = bisect_right(self._end, at_ns)
+        inside = at < len(self._begin) and self._begin[at] <= at_ns and self._lateness[at] > above_ns
+        return self._begin[at] if inside else at_ns
+
     def touched(self, times: Int64s, reach_ns: int, above_ns: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """For each time, whether a span later than above_ns ended or ran in the reach_ns before it."""
         worst = [at for at in range(self._from(times, reach_ns), len(self._begin)) if self._lateness[at] > above_ns]

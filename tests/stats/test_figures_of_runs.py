@@ -263,6 +263,16 @@ def test_generator_lag_is_blind_time_and_doubt() -> None:
     assert found.generator.late_intervals == 1
 
 
+def test_a_burst_after_lateness_is_no_coverage_above_all_that_was_due() -> None:
+    """Late from 2.0 to 4.5 s, then the 25 frames of that time at once: 10 frames/s, all of them."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20).frames(4.5, 0.0001, 25, first=20)
+    stream.put(Kind.LAG, 4.51, lateness_ns=2500 * MS, latest_ns=T0 + 4500 * MS, interval_ns=S)
+    found = summary(stream.frames(4.6, 0.1, 15, first=45).end(6.1))
+    for figures in (found.run, found.calls[0].figures):
+        assert (figures.judged_s, figures.blind_s, figures.due_s) == pytest.approx((6.0, 2.5, 3.6))
+        assert figures.coverage == pytest.approx(1.0, abs=0.02)
+
+
 def test_lag_before_the_run_is_not_the_runs() -> None:
     """2.6 s while processes started, told before and after the start; of 0.5 s across the start 0.2 s count."""
     stream = Stream()

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvload.stats.config import FoldConfig
-from pvload.wire.event import EndedBy
-from tests.stats.stream import MS, T0, Stream, summary
+from pvload.stats.fold import RunFold
+from pvload.wire.event import EndedBy, Kind
+from tests.stats.stream import MS, T0, Stream, cut, summary
 
 STALL_MS = 500
 
@@ -159,6 +160,55 @@ def test_due_time_with_outages_equals_the_slow_fold(
     assert round(run.due_s * 1000) == due
     assert round(run.judged_s * 1000) == judged
     assert round(run.outages_s * 1000) == sum(high - low for low, high in owed)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    stretches=st.lists(st.tuples(st.integers(150, 1500), st.integers(101, 2600), st.booleans()), max_size=4),
+    warm_up=st.sampled_from([0, 300, 900, 1500]),
+    cut_at=st.integers(0, 200),
+)
+def test_frames_of_a_burst_after_lateness_never_give_more_than_was_due(
+    stretches: list[tuple[int, int, bool]], warm_up: int, cut_at: int
+) -> None:
+    """(on time for, late for, told before the burst) in ms; a frame due while the engine is late comes at its end."""
+    late, now = [], 150
+    for pause, length, _ in stretches:
+        late.append((now + pause, now + pause + length))
+        now = late[-1][1]
+    end, told = now + 2000, {until: first for (_, until), (_, _, first) in zip(late, stretches, strict=True)}
+    due = range(100, end, 50)
+    arrivals = [next((until for begin, until in late if begin <= at < until), at) for at in due]
+    stream = Stream().wanted(T0, rate=20.0).open(T0 + 100 * MS)
+    for number, (at, arrival) in enumerate(zip(due, arrivals, strict=True)):
+        over = [until for until in told if until < arrival or (until == arrival and told[until])]
+        for until in over:
+            _late(stream, late, until)
+            del told[until]
+        stream.frame(T0 + arrival * MS, number, source=T0 + at * MS)
+    for until in told:
+        _late(stream, late, until)
+    start = 100 + warm_up
+    start = next((max(begin, 100) for begin, until in late if begin <= start < until), start)
+    config = FoldConfig(warm_up_ns=warm_up * MS, window_ns=1000 * MS)
+    run = RunFold(config)
+    run.hello(stream.sender, stream.hello)
+    for part in cut(stream.end(T0 + end * MS), [min(cut_at, stream.records.size)]):
+        run.add(stream.sender, part)
+        run.live()
+    found = run.summary()
+    assert round(found.run.judged_s * 1000) == end - start
+    assert found.run.judged_frames == sum(arrival >= start for arrival in arrivals)
+    assert found.run.coverage is not None
+    assert abs(found.run.judged_frames - found.run.judged_s * 20) <= 1
+    assert round(found.run.blind_s * 1000) == sum(until - begin for begin, until in late)
+    assert round((found.run.due_s + found.run.blind_s) * 1000) == end - 100
+    assert round(sum(window.due_s for window in found.subscribers[0].windows) * 1000) == end - 100
+
+
+def _late(stream: Stream, late: list[tuple[int, int]], until: int) -> None:
+    begin = next(begin for begin, stop in late if stop == until)
+    stream.put(Kind.LAG, T0 + until * MS, lateness_ns=(until - begin) * MS, latest_ns=T0 + until * MS, interval_ns=MS)
 
 
 @dataclass(frozen=True)
