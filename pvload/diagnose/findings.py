@@ -21,14 +21,19 @@ QUICK_S: Final = 1.0
 """A start so soon after a stop may find the old producer asleep."""
 FAST_BY: Final = 1.2
 """A mean rate above this many times the expected one is too fast, whatever made it so."""
+BLIND_TOLD: Final = 10
+"""Most stretches of blind time told one by one."""
+_EDGE_S: Final = 0.1
+"""A stretch of lateness may reach this far beyond the silence that it made: frames come before its timer fires."""
 _DRIVER_CLASSES: Final = frozenset({"driver_error", "panic", "stall_end", "unlock"})
 
 
 def findings(summary: Summary) -> tuple[Finding, ...]:
     """All findings, worst first."""
+    silences = stalls(summary)
     found = [
         *ends(summary),
-        *stalls(summary),
+        *silences,
         *silent(summary),
         *_producers(summary),
         *_too_fast(summary),
@@ -36,6 +41,7 @@ def findings(summary: Summary) -> tuple[Finding, ...]:
         *_calls(summary),
         *_driver(summary),
         *never_opened(summary),
+        *_blind(summary, [one for one in silences if one.severity is Severity.DOUBT]),
         *_doubts(summary),
     ]
     return tuple(
@@ -182,12 +188,19 @@ def _driver(summary: Summary) -> list[Finding]:
     return [Finding(Severity.FAULT, None if line is None else line.at_s, text)]
 
 
+def _blind(summary: Summary, told: list[Finding]) -> list[Finding]:
+    """Stretches in which the generator saw nothing, but for those that lie in a silence `told` as its own."""
+    ours = [(one.at_s - _EDGE_S, one.at_s + one.length_s + _EDGE_S) for one in told if one.at_s is not None]
+    return [
+        Finding(Severity.DOUBT, blind.at_s, f"blind for {blind.length_s:.2f} s: {blind.reason}", blind.length_s)
+        for blind in summary.generator.blind
+        if not any(begin <= blind.at_s and blind.at_s + blind.length_s <= end for begin, end in ours)
+    ][:BLIND_TOLD]
+
+
 def _doubts(summary: Summary) -> list[Finding]:
     """What was wrong with the measurement."""
-    found = [
-        Finding(Severity.DOUBT, blind.at_s, f"blind for {blind.length_s:.2f} s: {blind.reason}", blind.length_s)
-        for blind in summary.generator.blind[:10]
-    ]
+    found = []
     accounting = summary.accounting
     if accounting.missing or accounting.undelivered:
         recorded = "an unknown number" if accounting.recorded is None else f"{accounting.recorded}"

@@ -21,11 +21,9 @@ def accounting(summary: Summary) -> list[str]:
     records += f", {account.undelivered:,} unaccounted for" if account.undelivered else ""
     records += "" if account.frames_checked else "; a call's own total of frames differs from what came"
     rejected = f"; {count(account.rejected_batches, 'message')} rejected" if account.rejected_batches else ""
-    blind = "none" if not generator.blind_s else f"{seconds(generator.blind_s)} in which the generator was dead or late"
+    blind = f"{seconds(generator.blind_s)} in which the generator was dead or late, see What happened"
     lines = paragraph("  records", records + rejected, width=16)
-    lines += paragraph("  blind time", blind, width=16)
-    for stretch in generator.blind[:5]:
-        lines += paragraph("", f"{seconds(stretch.length_s)} at {seconds(stretch.at_s)}: {stretch.reason}", width=16)
+    lines += paragraph("  blind time", blind if generator.blind_s else "none", width=16)
     lines += paragraph("  generator", _headroom(summary), width=16)
     lines += paragraph(
         "  target clock", _clock(summary) if clock.probes else "never read: frame ages are changes only", width=16

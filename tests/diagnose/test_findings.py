@@ -48,6 +48,15 @@ def test_a_stall_in_the_generators_own_lag_is_a_doubt() -> None:
     found = findings(summary(stream))
     assert not [one for one in found if one.severity is Severity.FAULT and "no frame" in one.text]
     assert any("generator itself was late" in one.text for one in found)
+    assert not any("blind" in one.text for one in found), "the same stretch once more"
+
+
+def test_a_blind_stretch_that_no_silence_tells_is_told_by_itself() -> None:
+    """Late for 0.4 s, far below a stall."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.1).frames(0.2, 0.1, 20).frames(2.6, 0.1, 20, first=20)
+    stream.put(Kind.LAG, 2.7, lateness_ns=400 * MS, latest_ns=T0 + 2600 * MS, interval_ns=1000 * MS)
+    found = findings(summary(stream.end(5.0)))
+    assert [(one.text, one.at_s) for one in found] == [("blind for 0.40 s: engine late", pytest.approx(2.2))]
 
 
 def test_all_streams_unavailable_at_once_is_the_daemon() -> None:

@@ -120,6 +120,14 @@ def test_a_failure_is_told_with_its_moment_and_what_it_was() -> None:
     assert "clock step at 9.00 s: stepped by 2 s" in text
 
 
+def test_a_blind_stretch_is_listed_once() -> None:
+    """It stands in `late` and in `blind`, as two views of the same; the report has one line for it."""
+    assert report(BAD).count("blind for 0.30 s: late") == 1
+    blind = generator(late=(Interval(3.0, 0.3, "late by 300 ms"),), blind=(Interval(3.0, 0.3, "late"),), blind_s=0.3)
+    body = report(summary(generator=blind)).partition("What happened")[2]
+    assert body.count("at 3.00 s") == 1
+
+
 def test_what_happened_is_told_in_order_with_the_log_around_it() -> None:
     """After the first block: each finding with its moment and the daemon's lines within two seconds of it."""
     lines = (LogLine(30.4, "stall_tick", "Timeouts: 1"), LogLine(50.0, "error", "elsewhere"))
