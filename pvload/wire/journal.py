@@ -3,7 +3,7 @@
 What arrives in one group is one transaction: batches, what each sender is known to, and refusals. So the data and the
 state that keeps anything from being counted twice cannot part, whenever the writer is killed. WAL, synchronous=FULL:
 once `commit` returns, the group survives a power failure, and only then may it be acknowledged. Readers never block
-the writer; a reader sees one moment from its opening to its close.
+the writer; a reader sees one moment from its opening to its close. Closed in order, a journal is one plain file.
 
 Tables: `meta` (key, value), `senders` (sender, hello, known = last record number + 1, total once finished), `batches`
 (sender, first, count, records, or no records and a reason). Whoever reads finds each sender's batches contiguous.
@@ -30,6 +30,10 @@ FILE_NAME: Final = "journal.sqlite"
 _PAGE_BYTES: Final = 16_384
 _CHECKPOINT_PAGES: Final = 4096
 """64 MiB of log before it is copied into the file."""
+LOG_BYTES: Final = _PAGE_BYTES * _CHECKPOINT_PAGES
+"""What the log beside the file may need on the disk while a run goes on; a short run's log is smaller."""
+_CLOSING_MS: Final = 500
+"""How long the end waits for a reader to let go."""
 
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -146,8 +150,11 @@ class JournalWriter:
             raise JournalError(f"journal {self.path} could not be committed: {exc}") from exc
 
     def close(self) -> None:
-        """Copies the log into the file where no reader is in the way, and closes it."""
+        """Copies the log into the file and leaves one plain file, unless a reader is in the way: then the log stays."""
         try:
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._connection.execute(f"PRAGMA busy_timeout={_CLOSING_MS}")
+                self._connection.execute("PRAGMA journal_mode=DELETE")
             self._connection.close()
         except sqlite3.Error as exc:
             raise JournalError(f"journal {self.path} could not be closed: {exc}") from exc
@@ -260,7 +267,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, run: bytes) -> str:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-    connection.execute(f"PRAGMA journal_size_limit={_PAGE_BYTES * _CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         _create(connection, run)
     return _check(connection, path)
@@ -294,17 +301,24 @@ def _senders(connection: sqlite3.Connection) -> tuple[JournaledSender, ...]:
 
 
 def _connect_reading(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write; a finished journal is also read from where nothing at all may be written."""
+    """A connection that changes nothing. Without a log nobody writes, so it takes no lock and leaves no file behind."""
+    log, undo = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
     address = f"file:{quote(str(path.absolute()))}"
-    connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None)
+    if not log.exists() and not undo.exists():
+        return _connected(f"{address}?immutable=1")
+    try:
+        return _connected(f"{address}?mode={'rw' if undo.exists() else 'ro'}")  # rw: a writer died while it closed
+    except sqlite3.OperationalError:
+        if not log.exists() or log.stat().st_size:
+            raise
+        return _connected(f"{address}?immutable=1")  # an empty log where nothing at all may be written
+
+
+def _connected(address: str) -> sqlite3.Connection:
+    """A connection that was used once, so that what cannot be read is known here."""
+    connection = sqlite3.connect(address, uri=True, isolation_level=None)
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.OperationalError:
-        connection.close()
-        log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size:
-            raise
-        return sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
     except sqlite3.Error:
         connection.close()
         raise

@@ -149,3 +149,37 @@ def test_a_full_disk_is_an_error_and_the_group_is_not_there(path: Path) -> None:
         assert reader.senders()[0].known == 1
         assert len(list(reader.batches(A))) == 1
     writer.close()
+
+
+def test_a_finished_journal_is_one_plain_file_and_reading_leaves_nothing(path: Path, tmp_path: Path) -> None:
+    """After an orderly end no log stands beside it, a reader makes none, and a successor may still go on."""
+    writer = JournalWriter.open(path, run=RUN)
+    writer.commit([SenderRow(A, HELLO), BatchRow(A, 0, 1, records(1))])
+    writer.close()
+    assert [one.name for one in tmp_path.iterdir()] == [FILE_NAME]
+    before = path.read_bytes()
+    tmp_path.chmod(0o555)
+    try:
+        with JournalReader.open(path) as reader:
+            assert len(list(reader.batches(A))) == 1
+            assert [one.name for one in tmp_path.iterdir()] == [FILE_NAME]
+    finally:
+        tmp_path.chmod(0o755)
+    assert [one.name for one in tmp_path.iterdir()] == [FILE_NAME]
+    assert path.read_bytes() == before
+    successor = JournalWriter.open(path, run=RUN)
+    successor.commit([BatchRow(A, 1, 1, records(1))])
+    with JournalReader.open(path) as reader:
+        assert reader.senders()[0].known == 2
+    successor.close()
+
+
+def test_a_reader_in_the_way_of_the_end_leaves_the_log_and_loses_nothing(path: Path) -> None:
+    writer = JournalWriter.open(path, run=RUN)
+    writer.commit([SenderRow(A, HELLO), BatchRow(A, 0, 1, records(1))])
+    with JournalReader.open(path) as early:
+        writer.commit([BatchRow(A, 1, 1, records(1))])
+        writer.close()
+        assert early.senders()[0].known == 1
+    with JournalReader.open(path) as late:
+        assert late.senders()[0].known == 2
