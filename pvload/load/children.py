@@ -62,16 +62,19 @@ class LineChild:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Starts the process; never called before Locust has forked."""
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as stderr:
-            self._process = subprocess.Popen(
-                self._arguments,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
-            )
+        """Starts the process; never called before Locust has forked. ChildError if it cannot be started."""
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            with self._log.open("ab") as stderr:
+                self._process = subprocess.Popen(
+                    self._arguments,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
+        except OSError as exc:
+            raise ChildError(f"{self.name} cannot be started: {exc}") from exc
         self._reader = gevent.spawn(self._read)
 
     def send(self, line: bytes) -> None:

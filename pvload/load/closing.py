@@ -47,7 +47,7 @@ class Closing:
             remove_empty(memory_place(run.id))
             remove_empty(run.folder.path / "spool")
             verdict = run.result.verdict if run.result is not None else ""
-            run.folder.note(ended=reason, camera_at_end=self._parameters, verdict=verdict)
+            self._voice.remark(run.folder.note(ended=reason, camera_at_end=self._parameters, verdict=verdict))
 
     def _end_stations(self, reason: str, end_ns: int) -> None:
         run, stations = self._run, self._stations

@@ -328,8 +328,8 @@ class Director:
             run.operator_node = node
             run.started_ns = word.at_ns
             run.joined = word.joined
-            run.folder.note(camera_at_start=word.parameters)
             self._stations.say_all(list(run.stations), wanted_word(run, word.at_ns))
+            self._voice.remark(run.folder.note(camera_at_start=word.parameters))
 
     def _failed(self, _node: str, word: messages.Failed) -> None:
         if (run := self._mine(word)) and run.failure is None:

@@ -79,7 +79,7 @@ class Opening:
             text = f"the target {address} does not answer: {said}"
             self._remark(node, "not_connected", text)
             raise ChildError(text, hint="is the daemon running, and is this its address?")
-        run.folder.note(target={"address": address, "device": device, "daemon": found.daemon})
+        self._voice.remark(run.folder.note(target={"address": address, "device": device, "daemon": found.daemon}))
         if fault := fault_of(device, found.devices):
             self._remark(node, "unknown_device", fault)
             raise ConfigError(fault, hint="`pvload devices HOST:PORT` lists what a daemon offers")

@@ -39,6 +39,7 @@ class RunFolder:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
+        self._unwritten = False
 
     @classmethod
     def make(cls, root: Path, *, loaded: LoadedProfile, command: list[str], clock: Clock) -> RunFolder:
@@ -71,14 +72,23 @@ class RunFolder:
                 if one.kind == "subscriber"
             },
         )
-        made = cls(folder.absolute(), manifest)
-        made.note()
-        return made
+        try:
+            run_directory.write_manifest(folder, manifest)
+        except OSError as exc:
+            raise RunDirectoryError(f"{folder} cannot be written: {exc.strerror}") from exc
+        return cls(folder.absolute(), manifest)
 
-    def note(self, **known: Any) -> None:
-        """Writes the manifest, with the fields that became known."""
+    def note(self, **known: Any) -> str:
+        """Writes the manifest, with the fields that became known. A run goes on without it: gives the words for the
+        person who should know, the first time that it cannot be written; else nothing.
+        """
         self.manifest = replace(self.manifest, **known)
-        run_directory.write_manifest(self.path, self.manifest)
+        try:
+            run_directory.write_manifest(self.path, self.manifest)
+        except OSError as exc:
+            said, self._unwritten = self._unwritten, True
+            return "" if said else f"the run's manifest cannot be written any more ({exc.strerror}); the run goes on"
+        return ""
 
     def log(self, name: str) -> Path:
         """Where the stderr of one process goes."""

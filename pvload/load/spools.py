@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -29,10 +30,6 @@ def memory_place(run: str) -> Path:
 
 def remove_empty(folder: Path) -> None:
     """Removes `folder` and the folders in it, as far as they hold nothing: what was not shipped stays."""
-    if not folder.is_dir():
-        return
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            remove_empty(entry)
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    for place, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):  # it holds something, or has gone already
+            Path(place).rmdir()

@@ -24,8 +24,9 @@ class Voice:
         self._say({"is": "began", "run_dir": str(folder), "run": run}, f"pvload: recording in {folder}, ends {ends}")
 
     def remark(self, text: str) -> None:
-        """Something a person should know and that stops nothing."""
-        self._say({"is": "remark", "message": text}, f"pvload: {text}")
+        """Something a person should know and that stops nothing; an empty text is not said."""
+        if text:
+            self._say({"is": "remark", "message": text}, f"pvload: {text}")
 
     def error(self, exc: PvloadError) -> None:
         """Why a run could not begin, or cannot go on."""

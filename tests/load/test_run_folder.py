@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 import uuid
 from pathlib import Path
@@ -60,3 +62,31 @@ def test_a_root_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
     with pytest.raises(RunDirectoryError, match="no run directory can be made"):
         RunFolder.make(tmp_path / "runs", loaded=load("smoke"), command=[], clock=SystemClock())
+
+
+def test_a_manifest_that_cannot_be_written_any_more_is_said_once_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full in the middle of a run: what became known is kept and written when there is room again."""
+    folder = RunFolder.make(tmp_path, loaded=load("smoke"), command=[], clock=SystemClock())
+    with monkeypatch.context() as full:
+        full.setattr("pvload.wire.run_directory.replace_text", _no_room)
+        assert "No space left" in folder.note(camera_at_start={"a": "1"})
+        assert folder.note(ended="duration") == ""
+    assert read_manifest(folder.path).ended == ""
+    assert folder.note(verdict="PASS") == ""
+    manifest = read_manifest(folder.path)
+    assert (manifest.camera_at_start, manifest.ended, manifest.verdict) == ({"a": "1"}, "duration", "PASS")
+
+
+def test_a_first_manifest_that_cannot_be_written_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it there is no run."""
+    monkeypatch.setattr("pvload.load.run_folder.run_directory.write_manifest", _no_room)
+    with pytest.raises(RunDirectoryError, match="No space left"):
+        RunFolder.make(tmp_path, loaded=load("smoke"), command=[], clock=SystemClock())
+
+
+def _no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
