@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from drive import free_port
+from pvload.cli.main import main
 
 
 def _pvload(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -58,3 +62,43 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert done.returncode == 0
     for command in ("run", "check", "report", "devices", "sim"):
         assert command in done.stdout
+
+
+def test_what_nobody_foresaw_is_one_line_and_invalid_never_a_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """4, and the traceback stands in a file; if that cannot be written either, this is said."""
+    monkeypatch.setattr("pvload.cli.app.app", _no_room)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 4
+        said = capsys.readouterr().err
+        assert "OSError: [Errno 28]" in said
+        assert "Traceback" not in said
+        assert "Traceback" in next(tmp_path.glob("pvload-error-*.log")).read_text()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 4
+        assert "could not be written down" in capsys.readouterr().err
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_before_anything_began_is_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while the libraries are still being loaded."""
+    monkeypatch.setattr("pvload.cli.app.app", lambda: os.kill(os.getpid(), signal.SIGINT))
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.value.code == 3
+
+
+def _no_room() -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
