@@ -21,4 +21,4 @@ def check(
 ) -> None:
     """Say what a profile would do, or what is wrong with it (exit code 2)."""
     loaded = load(profile, overrides=set_ or [], duration=duration, target=target, labels=label or [])
-    print(explain(check_plan(loaded.profile, force=force)), end="")
+    print(explain(check_plan(loaded.profile, force=force, source=str(loaded.source))), end="")

@@ -10,13 +10,14 @@ from typing import Annotated, Final
 import typer
 
 from pvload.errors import PvloadError
-from pvload.plan.check import check
+from pvload.plan.check import Plan, check
 from pvload.profiles.load import load
 from pvload.run.command import Wish
 from pvload.run.progress import display_on
 from pvload.run.supervisor import Outcome, Supervisor
 
 _HEAD_LINES: Final = 10
+_FRAMES_PATIENCE_S: Final = 30.0
 
 
 def run(
@@ -32,7 +33,7 @@ def run(
 ) -> None:
     """Run an experiment; the exit code is the verdict's: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID (2: usage)."""
     loaded = load(profile, overrides=set_ or [], duration=duration, target=target, labels=label or [])
-    plan = check(loaded.profile, force=force)
+    plan = check(loaded.profile, force=force, source=str(loaded.source))
     wish = Wish(
         profile=profile,
         duration=duration,
@@ -45,10 +46,20 @@ def run(
         runs=runs,
         said=("pvload", *sys.argv[1:]),
     )
-    length_s = 0.0 if frames else plan.profile.run.duration
-    outcome = Supervisor(wish, display_on(sys.stderr), planned_s=length_s).run()
+    if frames and duration is not None:
+        print(f"note: --frames {frames} ends the run, not --duration {duration}", file=sys.stderr)
+    limit_s = _limit_s(plan, frames)
+    outcome = Supervisor(wish, display_on(sys.stderr), planned_s=0.0 if frames else limit_s, limit_s=limit_s).run()
     _show(outcome)
     raise typer.Exit(outcome.exit_code)
+
+
+def _limit_s(plan: Plan, frames: int) -> float:
+    """When the plan itself ends the run at the latest; frames that do not come are waited for twice as long."""
+    if not frames:
+        return plan.profile.run.duration
+    expected_s = frames / plan.rate_hz if plan.rate_hz else plan.profile.run.duration
+    return 2 * expected_s + _FRAMES_PATIENCE_S
 
 
 def _show(outcome: Outcome) -> None:
@@ -59,7 +70,8 @@ def _show(outcome: Outcome) -> None:
         return
     try:
         with outcome.report.open() as text:
-            print("".join(takewhile(str.strip, islice(text, _HEAD_LINES))).rstrip())
+            head = "".join(takewhile(str.strip, islice(text, _HEAD_LINES))).rstrip()
     except OSError as exc:
-        print(f"pvload: the report cannot be read: {exc}", file=sys.stderr)
-    print(f"\nreport     {outcome.report}")
+        print(f"pvload: {outcome.verdict}, but the report cannot be read: {exc.strerror}", file=sys.stderr)
+        return
+    print(f"{head}\n\nreport     {outcome.report}")

@@ -80,11 +80,13 @@ def check(
     force: bool = False,
     client_addresses: int = 1,
     surroundings: Surroundings = HERE,
+    source: str = "",
 ) -> Plan:
     """The plan of `profile`; ConfigError with one line for each rule that it breaks.
 
     users: total as Locust's -u gives it, None: as the profile states them. force: let more subscribers than the target
-    admits pass. client_addresses: from how many hosts the subscribers come, in equal parts.
+    admits pass. client_addresses: from how many hosts the subscribers come, in equal parts. source: the profile's file
+    or name, to stand before each line.
     """
     by_population = counts(profile) if users is None else distribute(profile, users)
     shared = shares(profile, by_population)
@@ -95,7 +97,7 @@ def check(
     faults += [] if force else too_many
     if faults:
         hint = "`--force` runs it nevertheless, to see the refusal" if faults == too_many else ""
-        raise ConfigError("\n".join(faults), hint=hint)
+        raise ConfigError("\n".join(f"{source}: {line}" if source else line for line in faults), hint=hint)
     return Plan(
         profile=profile,
         shares=shared,

@@ -13,6 +13,10 @@ SHRINK: Final = {"full": 1, "preview": 2, "fast": 4}
 """Side of the block of pixels that a quality averages into one; what does not fill a block is cut off."""
 RECORD_BYTES_PER_FRAME: Final = 96
 """Of the journal (docs/decisions/0001-record-size.md)."""
+LEDGER_BYTES_PER_FRAME: Final = 370
+"""Of the simulator's ledger: a line where a frame is made and one where it is sent."""
+JOURNAL_LOG_BYTES: Final = 64 * 2**20
+"""What the journal's write-ahead log grows to in a long run, whatever its frames; gone at the end."""
 
 
 @dataclass(frozen=True, slots=True)

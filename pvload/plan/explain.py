@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pvload.plan.check import Plan
-from pvload.plan.expected import RECORD_BYTES_PER_FRAME, expected_rate, frame_size, region
+from pvload.plan.expected import (
+    JOURNAL_LOG_BYTES,
+    LEDGER_BYTES_PER_FRAME,
+    RECORD_BYTES_PER_FRAME,
+    expected_rate,
+    frame_size,
+    region,
+)
 from pvload.plan.share import Share
 from pvload.profiles.schema import Profile, Users
 
@@ -117,10 +124,13 @@ def _data(plan: Plan) -> str:
 
 def _disk(plan: Plan) -> str:
     frames = _frames(plan)
+    log = f"while it runs, the journal's log needs up to {JOURNAL_LOG_BYTES / 1e6:.0f} MB more; pixels are not kept"
     if not frames:
-        return f"{RECORD_BYTES_PER_FRAME} bytes a frame in the run directory; pixels are not kept"
+        return f"{RECORD_BYTES_PER_FRAME} bytes a frame in the run directory; {log}"
     size = frames * RECORD_BYTES_PER_FRAME * 1.1 / 1e6
-    return f"about {max(size, 0.1):,.1f} MB in the run directory; pixels are not kept"
+    simulated = plan.profile.target.address == "sim"
+    ledger = f" and {frames * LEDGER_BYTES_PER_FRAME / 1e6:,.1f} MB of the simulator's ledger" if simulated else ""
+    return f"about {max(size, 0.3):,.1f} MB of journal{ledger} in the run directory; {log}"
 
 
 def passes_if(profile: Profile) -> list[str]:

@@ -24,6 +24,8 @@ from pvload.profiles.schema import Profile, field_annotation
 
 _SHIPPED = Path(__file__).parent / "shipped"
 _CHECKOUT = Path(__file__).parents[2] / "profiles"
+_AT = r"\(at line (\d+), column (\d+)\)"
+_QUOTES = 'text and durations stand in quotes: [{kind="stall", frame=85, duration="3s"}]'
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,18 @@ def _is_path(name: str) -> bool:
 def _find(name: str) -> Path:
     if _is_path(name):
         path = Path(name)
+        if path.is_dir():
+            found = ", ".join(sorted(file.name for file in path.glob("*.toml"))[:10])
+            hint = f"profiles in it: {found}" if found else "there is no .toml file in it"
+            raise ConfigError(f"{name}: is a directory, expected a profile file", hint=hint)
         if not path.is_file():
             raise ConfigError(f"{name}: no such profile file", hint=f"profiles that ship: {', '.join(names())}")
         return path
     path = _folder() / f"{name}.toml"
     if path.is_file() and name in names():
         return path
+    if Path(name).is_dir():
+        return _find(f"./{name}")
     near = get_close_matches(name, names(), n=1)
     guess = f", did you mean {near[0]}?" if near else ""
     raise ConfigError(
@@ -116,10 +124,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as exc:
-        where = re.search(r"\(at line (\d+), column (\d+)\)", str(exc))
+        where = re.search(_AT, str(exc))
         line = f"line {where[1]}, column {where[2]}" if where else "last line"
-        what = re.sub(r"\s*\(at .*\)$", "", str(exc))
-        raise ConfigError(f"{path}: {line}: {what}, expected TOML such as `key = value`") from exc
+        raise ConfigError(f"{path}: {line}: {_what(exc)}, expected TOML such as `key = value`") from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: byte {exc.start} is not UTF-8, expected a TOML text file") from exc
     except OSError as exc:
@@ -127,8 +134,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _quoted_key(label: str) -> str:
-    """A label's key may hold dots; as part of a path it is one key."""
+    """A label's key may hold dots; as part of a path it is one key. ConfigError if it is no key=value."""
     key, equals, value = label.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--label {label}: expected key=value, such as who=me")
     return f"{json.dumps(key, ensure_ascii=False)}{equals}{value}"
 
 
@@ -147,10 +156,10 @@ def _apply(data: dict[str, Any], wish: str, *, option: str) -> list[str]:
     if isinstance(place, list):
         index = _index(place, last, path=path, option=option)
         path.append(str(index))
-        place[index] = _value(text, path=path)
+        place[index] = _value(text, path=path, option=option)
     else:
         path.append(last)
-        place[last] = _value(text, path=path)
+        place[last] = _value(text, path=path, option=option)
     return path
 
 
@@ -190,12 +199,27 @@ def _index(place: list[Any], step: str, *, path: list[str], option: str) -> int:
     )
 
 
-def _value(text: str, *, path: list[str]) -> Any:
-    """`text` as a TOML value; as plain text where it is none, or where the profile wants text anyway."""
+def _value(text: str, *, path: list[str], option: str) -> Any:
+    """`text` as a TOML value; as plain text where it is none, or where the profile wants text anyway.
+
+    ConfigError for a list or table with a fault in it, for nobody means that as text.
+    """
+    head = "value = "
+    stripped = text.strip()
     try:
-        parsed = tomllib.loads(f"value = {text.strip()}")
-    except tomllib.TOMLDecodeError:
-        return text
+        parsed = tomllib.loads(f"{head}{stripped}")
+    except tomllib.TOMLDecodeError as exc:
+        if not stripped.startswith(("[", "{")) or field_annotation(path) is str:
+            return text
+        where = re.search(_AT, str(exc))
+        at = int(where[2]) - len(head) if where and where[1] == "1" else len(stripped) + 1
+        place = f"at {stripped[at - 1 : at + 19]!r} (character {at})" if at <= len(stripped) else "at its end"
+        raise ConfigError(f"{option} {'.'.join(path)}: no TOML: {_what(exc)}, {place}", hint=_QUOTES) from exc
     value = parsed["value"]
     wants_text = field_annotation(path) is str and not isinstance(value, str)
     return text if len(parsed) > 1 or wants_text else value
+
+
+def _what(error: tomllib.TOMLDecodeError) -> str:
+    """The fault without its position."""
+    return re.sub(r"\s*\(at .*\)$", "", str(error))

@@ -175,3 +175,10 @@ def test_an_unstated_rate_is_not_invented() -> None:
 )
 def test_lengths_of_time_are_spoken_in_their_unit(seconds: float, text: str) -> None:
     assert spoken(seconds) == text
+
+
+def test_a_broken_rule_names_the_file_where_it_is_known() -> None:
+    profile = load("scenario-a", overrides=["users.viewer.kind=operator"]).profile
+    with pytest.raises(ConfigError) as caught:
+        check(profile, source="./own.toml")
+    assert all(line.startswith("./own.toml: users: ") for line in str(caught.value).splitlines())

@@ -6,10 +6,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvload.plan.expected import Region, expected_rate, frame_size, region, stall_threshold_s, warm_up_s
+from pvload.plan.check import check
+from pvload.plan.expected import (
+    JOURNAL_LOG_BYTES,
+    Region,
+    expected_rate,
+    frame_size,
+    region,
+    stall_threshold_s,
+    warm_up_s,
+)
+from pvload.plan.explain import explain
 from pvload.plan.share import Share, distribute, seed_of, shares
 from pvload.profiles.load import load
 from pvload.profiles.schema import Camera, Profile, Run, Users
+from pvload.wire.journal import LOG_BYTES
 
 
 def profile_of(*users: Users) -> Profile:
@@ -117,3 +128,15 @@ def test_a_quarter_lies_in_the_middle() -> None:
 def test_warm_up_is_at_most_a_quarter_of_the_run(stated: float, duration: float, effective: float) -> None:
     profile = Profile(run=Run(name="x", duration=duration, warm_up=stated), users=[OPERATOR])
     assert warm_up_s(profile) == effective
+
+
+def test_the_disk_that_check_promises_is_the_disk_that_the_journal_may_take() -> None:
+    """The plan may not look into the journal's room, so its figure is held against the journal's own here."""
+    assert JOURNAL_LOG_BYTES == LOG_BYTES
+    text = explain(check(load("scenario-a").profile))
+    assert "about 1.9 MB of journal and 6.7 MB of the simulator's ledger in the run directory" in text
+    assert "the journal's log needs up to 67 MB more" in text
+    real = load("scenario-a", target="lab:50051", overrides=["camera.paced_by_exposure=false"]).profile
+    assert "96 bytes a frame in the run directory; while it runs, the journal's log needs up to 67 MB" in explain(
+        check(real)
+    )

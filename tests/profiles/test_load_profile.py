@@ -137,6 +137,38 @@ def test_an_override_that_points_nowhere_is_refused(tmp_path: Path, wish: str, s
         load(written(tmp_path, MINIMAL), overrides=[wish])
 
 
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        (
+            'simulator.faults=[{kind="stall", frame=85, duration=3s}]',
+            "--set simulator.faults: no TOML: .* at 's}\\]' \\(character 37\\)",
+        ),
+        ("camera.roi={x=1", "--set camera.roi: no TOML: .* at its end"),
+        ("camera.binning=[1,,1]", r"--set camera.binning: no TOML: .* at ',1\]' \(character 4\)"),
+    ],
+)
+def test_a_list_or_table_with_a_fault_in_it_is_told_with_its_place(tmp_path: Path, wish: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load(written(tmp_path, MINIMAL), overrides=[wish])
+
+
+def test_text_that_begins_like_a_list_is_text_where_text_is_wanted(tmp_path: Path) -> None:
+    profile = load(written(tmp_path, MINIMAL), overrides=["run.description=[draft] of a run"]).profile
+    assert profile.run.description == "[draft] of a run"
+
+
+def test_a_label_that_is_none_is_told_with_one_that_is(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--label nonsense: expected key=value, such as who=me"):
+        load(written(tmp_path, MINIMAL), labels=["nonsense"])
+
+
+def test_a_directory_is_said_to_be_one(tmp_path: Path) -> None:
+    written(tmp_path, MINIMAL)
+    with pytest.raises(ConfigError, match=r"(?s)is a directory, expected a profile file.*own\.toml"):
+        load(str(tmp_path))
+
+
 def test_a_syntax_error_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"own\.toml: line 3, column \d+"):
         load(written(tmp_path, '[run]\nname = "x"\nduration = = 3\n'))
