@@ -13,7 +13,7 @@ from typing import Final
 from pvload.diagnose.ends import ends, never_opened
 from pvload.diagnose.finding import Finding, Severity
 from pvload.diagnose.stalls import silent, stalls
-from pvload.stats.summary import Figures, Summary
+from pvload.stats.summary import Figures, Hole, Summary
 
 DOUBLED_WITHIN: Final = 0.2
 """A rate counts as k times the expected one if it is off by no more than this share of one producer."""
@@ -26,6 +26,15 @@ BLIND_TOLD: Final = 10
 _EDGE_S: Final = 0.1
 """A stretch of lateness may reach this far beyond the silence that it made: frames come before its timer fires."""
 _DRIVER_CLASSES: Final = frozenset({"driver_error", "panic", "stall_end", "unlock"})
+
+_LOST: Final = {
+    "backpressure": "skipped by the server for a slow client",
+    "unseen": "lost in the server without a word",
+    "transport": "sent by the server's count and not received",
+    "undecided": "lost in the server or on the way, which is not decidable",
+    "before_numbering": "lost before they were numbered (driver, hardware)",
+}
+"""Fields of `Missing` in words."""
 
 
 def findings(summary: Summary) -> tuple[Finding, ...]:
@@ -137,32 +146,36 @@ def _fastest(summary: Summary, device: str, figures: Figures) -> tuple[float | N
 
 
 def _loss(summary: Summary) -> list[Finding]:
-    """Where most of the missing frames went."""
-    missing = summary.run.missing
-    classes = {
-        "skipped by the server for a slow client": missing.backpressure,
-        "lost in the server without a word": missing.unseen,
-        "sent by the server's count and not received": missing.transport,
-        "lost in the server or on the way, which is not decidable": missing.undecided,
-        "lost before they were numbered (driver, hardware)": missing.before_numbering or 0,
-    }
-    worst = max(classes, key=lambda name: classes[name])
-    if classes[worst] == 0:
+    """The worst hole with its moment, how many frames are missing in all, and where most of them went."""
+    run = summary.run
+    classes = {name: getattr(run.missing, name) or 0 for name in _LOST}
+    most = max(classes, key=lambda name: classes[name])
+    if classes[most] == 0:
         return []
-    found = []
-    ours = summary.run.lag_losses
-    share = missing.total / max(1, summary.run.frames + missing.total)
-    text = f"{missing.total:,} frames missing ({share * 100:.2g} %), {classes[worst]:,} of them {worst}"
-    if ours and ours * 2 >= missing.total:
-        found.append(Finding(Severity.DOUBT, _worst_minute(summary), f"{text}; {ours} while the generator was late"))
+    total = run.missing.total
+    share = total / max(1, run.frames + total)
+    hole = max(run.holes, key=lambda hole: (hole.count, -hole.at_s), default=None)
+    if hole is None:
+        text = (
+            f"{total:,} frame{'s' * (total > 1)} missing ({share * 100:.2g} %), {classes[most]:,} of them {_LOST[most]}"
+        )
     else:
-        found.append(Finding(Severity.FAULT if missing.unexplained else Severity.NOTICE, _worst_minute(summary), text))
-    return found
+        text = f"{_hole(hole)}; {total:,} in all ({share * 100:.2g} %)"
+        like = "so" if most == hole.loss_class else _LOST[most]
+        text += "" if classes[hole.loss_class] == total else f", {classes[most]:,} of them {like}"
+        first_s = run.holes[0].at_s
+        text += f", the first at {first_s:.1f} s" if first_s < hole.at_s else ""
+    severity = Severity.FAULT if run.missing.unexplained else Severity.NOTICE
+    if run.lag_losses and run.lag_losses * 2 >= total:
+        severity, text = Severity.DOUBT, f"{text}; {run.lag_losses} while the generator was late"
+    return [Finding(severity, None if hole is None else hole.at_s, text)]
 
 
-def _worst_minute(summary: Summary) -> float | None:
-    windows = [window for subscriber in summary.subscribers for window in subscriber.windows if window.missing]
-    return max(windows, key=lambda window: (window.missing, -window.at_s)).at_s if windows else None
+def _hole(hole: Hole) -> str:
+    together = " in one go" if hole.count > 1 else ""
+    numbers = f"between frame_number {hole.number_before} and {hole.number_after}"
+    frames = f"{hole.count:,} frame{'s' * (hole.count > 1)} missing{together} on {hole.subscriber}"
+    return f"{frames}, {_LOST[hole.loss_class]} ({numbers})"
 
 
 def _calls(summary: Summary) -> list[Finding]:

@@ -38,7 +38,7 @@ class CallFold:
         self.subscriber = subscriber
         self.gaps = CallGaps(subscriber, basis, call=opening.number, stall_ns=config.stall_ns)
         self.tally = Tally(gaps=self.gaps.tally)
-        self.steps = Steps()
+        self.steps = Steps(decimating=opening.max_fps > 0)
         self.grid = Grid()
         self.accepted = False
         self.arrived = 0
@@ -370,6 +370,8 @@ class CallFold:
         self._aged_window = None
         counts = self.steps.counts
         tally.steps = counts
+        self.steps.settled()
+        tally.holes = self.steps.holes.of_call(self.subscriber.name, self.opening.number)
         if self.opening.max_fps > 0:
             tally.decimated = counts.dropped
             counts.dropped = 0

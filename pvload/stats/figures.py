@@ -11,6 +11,7 @@ from pvload.stats.summary import (
     Figures,
     Freezes,
     Gaps,
+    Hole,
     Missing,
     Quantiles,
     ServerMetrics,
@@ -106,6 +107,18 @@ def figures(tally: Tally, scope: Scope) -> Figures:
             avg_latency_ms=tally.server.avg_latency_ms,
         ),
         refused=dict(sorted(tally.refused.items())),
+        holes=tuple(
+            Hole(
+                subscriber=hole.subscriber,
+                call=hole.call,
+                at_s=seconds(hole.at_ns, scope.start_ns),
+                count=hole.count,
+                loss_class=hole.loss_class,
+                number_before=hole.before,
+                number_after=hole.after,
+            )
+            for hole in tally.holes.kept()
+        ),
     )
 
 

@@ -139,6 +139,7 @@ def shifted(tally: Tally, offset_ns: int) -> Tally:
     stalls.count, stalls.total_ns = copy.gaps.stalls.count, copy.gaps.stalls.total_ns
     copy.gaps.stalls = stalls
     copy.gaps.longest_at_ns += offset_ns
+    copy.holes = copy.holes.moved(offset_ns)
     if copy.server is not None:
         copy.server = replace(copy.server, at_ns=copy.server.at_ns + offset_ns)
     if copy.not_as_planned_first is not None:

@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from pvload.stats.histogram import Int64s
+from pvload.stats.holes import Found, HoleList
 
 RECENT: Final = 64
 """Steps with missing frames that a late frame can still take back; older ones stay counted."""
@@ -114,10 +115,14 @@ class _Step:
 class Steps:
     """The chain of one call."""
 
-    __slots__ = ("_carried", "_filled", "_first_sent", "_front", "_recent", "counts")
+    __slots__ = ("_carried", "_decimating", "_filled", "_first_sent", "_front", "_recent", "counts", "holes")
 
-    def __init__(self) -> None:
+    def __init__(self, *, decimating: bool = False) -> None:
         self.counts = Counts()
+        self.holes = HoleList()
+        """Without those that a late frame can still fill, until `settled`."""
+        self._decimating = decimating
+        """What the server states as dropped was asked for and leaves no hole."""
         self._front: tuple[int, int, int, int, bool] | None = None
         """frame_number, source_ns, frames_sent, frames_dropped, metrics."""
         self._first_sent = 0
@@ -170,6 +175,31 @@ class Steps:
         )
         self._carried = (0, 0)
 
+    def settled(self) -> None:
+        """No frame comes any more: what is missing now stays so."""
+        self._settle_holes(list(self._recent))
+        self._recent.clear()
+
+    def _settle_holes(self, steps: list[_Step]) -> None:
+        if not steps:
+            return
+        classes = [classes_of(step.numbered, step.unsent, step.dropped, metrics=step.metrics) for step in steps]
+        by_class = np.array([(one.unseen, one.transport, one.undecided, one.dropped) for one in classes], np.int64)
+        where = np.array([(step.t_ns, step.number_before, step.number) for step in steps], np.int64)
+        self._holes(where.T, by_class.T)
+
+    def _holes(self, where: Int64s, by_class: Int64s) -> None:
+        """Holes that stay: (arrival, number before, number after) and frames by class, shapes (3, n) and (4, n)."""
+        if self._decimating:
+            by_class[3] = 0
+        self.holes.found(Found(t_ns=where[0], before=where[1], after=where[2], by_class=by_class))
+
+    def _remember(self, steps: list[_Step]) -> None:
+        """Keeps steps for late frames; those that they push out stay as they are."""
+        out = max(0, len(self._recent) + len(steps) - RECENT)
+        self._settle_holes([self._recent.popleft() for _ in range(min(out, len(self._recent)))])
+        self._recent.extend(steps)
+
     def _odd(self, frames: Columns) -> Int64s:
         """Rows that are not an ordinary successor of the row before them."""
         ordinary = (np.diff(frames.number) >= 1) & (frames.metrics[1:] == frames.metrics[:-1])
@@ -201,32 +231,37 @@ class Steps:
         if metrics:
             overlap = np.minimum(np.maximum(unsent + dropped - numbered, 0), np.minimum(unsent, dropped))
             unseen = np.maximum(numbered - unsent - dropped, 0)
-            counts.unseen += int(unseen.sum())
-            counts.transport += int((unsent - overlap).sum())
-            counts.dropped += int((dropped - overlap).sum())
-            counts.undecided += int(overlap.sum())
-            loss.missing.append(unseen + unsent)
-            loss.dropped.append(dropped - overlap)
+            by_class = np.stack((unseen, unsent - overlap, overlap, dropped - overlap))
         else:
-            counts.undecided += int(numbered.sum())
-            loss.missing.append(numbered)
-            loss.dropped.append(dropped)
+            by_class = np.stack((dropped, dropped, numbered, dropped))
+        sums = by_class.sum(axis=1)
+        counts.unseen += int(sums[0])
+        counts.transport += int(sums[1])
+        counts.undecided += int(sums[2])
+        counts.dropped += int(sums[3])
+        loss.missing.append(by_class[:3].sum(axis=0))
+        loss.dropped.append(by_class[3])
         loss.times.append(times)
-        for at in range(max(0, rows.size - RECENT), rows.size):
-            row = start + int(rows[at])
-            self._recent.append(
-                _Step(
-                    number_before=int(frames.number[row - 1]),
-                    number=int(frames.number[row]),
-                    sent_before=int(frames.sent[row - 1]),
-                    sent=int(frames.sent[row]),
-                    numbered=int(numbered[at]),
-                    unsent=int(unsent[at]),
-                    dropped=int(dropped[at]),
-                    metrics=metrics,
-                    t_ns=int(times[at]),
-                )
+        rows += start
+        recent = [
+            _Step(
+                number_before=int(frames.number[rows[at] - 1]),
+                number=int(frames.number[rows[at]]),
+                sent_before=int(frames.sent[rows[at] - 1]),
+                sent=int(frames.sent[rows[at]]),
+                numbered=int(numbered[at]),
+                unsent=int(unsent[at]),
+                dropped=int(dropped[at]),
+                metrics=metrics,
+                t_ns=int(times[at]),
             )
+            for at in range(max(0, rows.size - RECENT), rows.size)
+        ]
+        self._remember(recent)
+        if rows.size > RECENT:
+            beyond = rows[:-RECENT]
+            where = np.stack((times[:-RECENT], frames.number[beyond - 1], frames.number[beyond]))
+            self._holes(where, by_class[:, :-RECENT].copy())
 
     def _one(self, frames: Columns, row: int, loss: Loss) -> bool:
         """Row `row` against the front; whether it became the front in every respect."""
@@ -267,7 +302,7 @@ class Steps:
         else:
             self.counts.restarts += 1
             loss.restarts.append(row)
-            self._recent.clear()
+            self.settled()
             self._first_sent = sent
             step.numbered = unsent + newly_dropped
             self._step(step, loss)
@@ -278,7 +313,7 @@ class Steps:
     def _step(self, step: _Step, loss: Loss) -> None:
         if not (step.numbered or step.unsent or step.dropped):
             return
-        self._recent.append(step)
+        self._remember([step])
         self._count(step, loss, sign=1)
 
     def _count(self, step: _Step, loss: Loss, *, sign: int) -> None:

@@ -113,6 +113,23 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Hole:
+    """Frames missing in one go: between two that followed each other on a call."""
+
+    subscriber: str
+    call: int
+    at_s: float
+    """When the frame after it arrived."""
+    count: int
+    loss_class: str
+    """Field of `Missing` that most of them are in: unseen | transport | undecided | backpressure."""
+    number_before: int
+    """frame_number of the frame before it."""
+    number_after: int
+    """frame_number of the frame after it; not above `number_before` where the acquisition began anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Age:
     """Frame age: arrival minus source timestamp in the target's clock, milliseconds, warm-up left out."""
 
@@ -205,6 +222,9 @@ class Figures:
     refused: dict[str, int] = field(default_factory=dict)
     """gRPC code name -> calls that the server ended before it had ever accepted one of the subscriber's: never
     connected, unauthenticated, unknown device. They are in neither `errors` nor `unexpected_ends`."""
+    holes: tuple[Hole, ...] = ()
+    """Where frames are missing: the first hole and the twenty largest, in order of time; what was lost before it was
+    numbered is not among them."""
 
 
 @dataclass(frozen=True, slots=True)

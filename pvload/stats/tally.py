@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pvload.stats.gaps import GapTally
 from pvload.stats.histogram import Histogram
+from pvload.stats.holes import HoleList
 from pvload.stats.steps import Counts
 
 
@@ -128,6 +129,7 @@ class Tally:
     not_as_planned_first: tuple[int, str] | None = None
     server: ServerNote | None = None
     worst_window_fps: float | None = None
+    holes: HoleList = field(default_factory=HoleList)
 
     def merge(self, other: Tally) -> None:
         """Adds another scope."""
@@ -191,4 +193,4 @@ _SUMS = (
     "not_as_planned",
 )
 _COUNTERS = ("rates", "payload_errors", "errors", "refused")
-_PARTS = ("gaps", "age", "connect", "first_frame")
+_PARTS = ("gaps", "age", "connect", "first_frame", "holes")

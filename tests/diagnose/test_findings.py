@@ -177,3 +177,30 @@ def test_two_producers_are_told_with_the_restart_in_the_daemons_log() -> None:
 
 def test_a_healthy_run_has_no_finding() -> None:
     assert findings(summary(Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 98).end(9.9))) == ()
+
+
+def test_missing_frames_are_told_with_the_moment_of_the_worst_hole_and_the_log_beside_it() -> None:
+    """One frame at 2.2 s dropped by the server's own count, three at 7.3 s without a word."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20)
+    stream.frame(2.2, 21, sent=21, dropped=1)
+    for tick in range(23, 70):
+        stream.frame(tick / 10, tick - 1, sent=tick - 1, dropped=1)
+    for tick in range(73, 100):
+        stream.frame(tick / 10, tick - 1, sent=tick - 4, dropped=1)
+    found = summary(stream.end(10.0), _monitor((7.2, LogClass.ERROR, "pool exhausted")))
+    (loss,) = [one for one in findings(found) if "missing" in one.text]
+    assert (loss.severity, loss.at_s) == (Severity.FAULT, pytest.approx(7.3))
+    assert loss.text == (
+        "3 frames missing in one go on viewer/0, lost in the server without a word (between frame_number 68 and 72); "
+        "4 in all (4 %), 3 of them so, the first at 2.2 s"
+    )
+    assert [line.text for line in log_around(found, loss)] == ["pool exhausted"]
+
+
+def test_frames_of_one_hole_are_all_there_is_to_say() -> None:
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20).frame(2.2, 21, sent=21, dropped=1)
+    (loss,) = findings(summary(stream.end(2.3)))
+    assert loss.text == (
+        "1 frame missing on viewer/0, skipped by the server for a slow client (between frame_number 19 and 21); "
+        "1 in all (4.5 %)"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +11,12 @@ from hypothesis import strategies as st
 
 from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
+from pvload.stats.summary import Figures
 from pvload.wire.event import EndedBy, Kind
 from tests.stats.stream import MS, T0, Stream, cut, summary
 
 STALL_MS = 500
+HOLES_OF = {"back": "backpressure", "unseen": "unseen", "lost": "transport", "mixed": "unseen"}
 
 
 @dataclass
@@ -30,6 +33,8 @@ class Truth:
     """Duplicates before numbering."""
     reorders: int = 0
     restarts: int = 0
+    holes: list[tuple[int, int, int, int, str]] = field(default_factory=list)
+    """arrival_ms of the frame after, number before, number after, frames, class of most of them."""
 
 
 @st.composite
@@ -46,7 +51,7 @@ def truths(draw: Any) -> Truth:
         )
     ):
         now += draw(st.integers(20, 120))
-        number, sent = number + 1, sent + 1
+        before, number, sent = number, number + 1, sent + 1
         n = draw(st.integers(1, 4))
         if what in ("back", "mixed"):
             number, dropped, truth.backpressure = number + n, dropped + n, truth.backpressure + n
@@ -73,6 +78,8 @@ def truths(draw: Any) -> Truth:
         if what == "pause":
             now += draw(st.sampled_from([300, 600, 5000]))
         truth.frames.append((now, number, now - 3, sent, dropped))
+        if what in HOLES_OF:
+            truth.holes.append((now, before, number, 3 * n if what == "mixed" else n, HOLES_OF[what]))
     return truth
 
 
@@ -93,6 +100,63 @@ def test_every_class_of_missing_frames_equals_what_was_done(truth: Truth) -> Non
     )
     assert (run.duplicates, run.duplicates_before_numbering) == (truth.duplicates, truth.early)
     assert (run.reorders, run.restarts) == (truth.reorders, truth.restarts)
+    assert holes_of(run, 900) == first_and_largest(truth.holes)
+
+
+def holes_of(run: Figures, start_ms: int) -> list[tuple[int, int, int, int, str]]:
+    return [
+        (round(one.at_s * 1000) + start_ms, one.number_before, one.number_after, one.count, one.loss_class)
+        for one in run.holes
+    ]
+
+
+def first_and_largest(holes: list[tuple[int, int, int, int, str]]) -> list[tuple[int, int, int, int, str]]:
+    largest = sorted(holes, key=lambda hole: (-hole[3], hole))[:20]
+    return sorted({*holes[:1], *largest})
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    gaps=st.lists(st.sampled_from([0, 0, 1, 2, 3, 9]), min_size=1, max_size=250),
+    max_fps=st.sampled_from([0, 0, 5]),
+    pieces=st.integers(1, 60),
+    seed=st.integers(0, 2**32),
+)
+def test_the_first_hole_and_the_largest_are_kept_however_many_there_are(
+    gaps: list[int], max_fps: int, pieces: int, seed: int
+) -> None:
+    """More of them than steps that a late frame can fill; odd ones are dropped by the server, even ones unseen."""
+    stream, number, dropped, holes = Stream().open(0.0, max_fps=max_fps), 0, 0, []
+    stream.frame(T0 + 10 * MS, 0, sent=1)
+    for at, gap in enumerate(gaps, 2):
+        before, number = number, number + gap + 1
+        dropped += gap * (gap % 2)
+        stream.frame(T0 + at * 10 * MS, number, sent=at, dropped=dropped)
+        if gap and not (gap % 2 and max_fps):
+            holes.append((at * 10, before, number, gap, "backpressure" if gap % 2 else "unseen"))
+    stream.end(T0 + (len(gaps) + 5) * 10 * MS)
+    whole, run = summary(stream), RunFold(FoldConfig())
+    run.hello(stream.sender, stream.hello)
+    size = stream.records.size
+    for part in cut(stream, random.Random(seed).sample(range(size), k=min(pieces, size))):
+        run.add(stream.sender, part)
+        run.live()
+    run.finished(stream.sender, size)
+    assert holes_of(run.summary().run, 0) == first_and_largest(holes)
+    assert run.summary() == whole
+
+
+def test_holes_of_several_senders_stand_on_the_runs_axis() -> None:
+    """Whose they are, on which call, and when: the second sender's clock is 7 ms behind."""
+    one = Stream().open(0.0).frames(0.1, 0.1, 5).frames(0.6, 0.1, 5, first=8)
+    other = Stream(2, worker="w2")
+    other.put(Kind.CLOCK, 0.0, offset_ns=7 * MS, round_trip_ns=1000)
+    other.open(0.1, ordinal=1, number=3).frame(0.2, 0).frame(0.3, 6, sent=2, dropped=5)
+    run = summary(one.end(2.0), other.end(2.0)).run
+    assert [(hole.subscriber, hole.call, round(hole.at_s, 3), hole.count) for hole in run.holes] == [
+        ("viewer/1", 3, 0.307, 5),
+        ("viewer/0", 1, 0.6, 3),
+    ]
 
 
 @settings(max_examples=60, deadline=None)
