@@ -39,6 +39,16 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+def test_it_passes_and_says_its_figures(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """PASS (the fixture holds the exit code); the report's head and the processes are printed for the reader."""
+    report = (run_folder / run_directory.REPORT).read_text()
+    head = report.partition("\n\n")[0]
+    assert head.startswith("PASS")
+    processes = report.partition("  process ")[2].partition("\n\n")[0]
+    with capsys.disabled():
+        print(f"\n{head}\n\n  process {processes}")
+
+
 def test_the_report_equals_the_ledger(run_folder: Path) -> None:
     """Frames and missing by class are the simulator's own account, to the frame."""
     summary: dict[str, Any] = json.loads((run_folder / run_directory.SUMMARY).read_text())
