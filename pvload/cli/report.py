@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pvload.cli.output import show
 from pvload.report.recompute import recompute
 from pvload.wire.run_directory import REPORT
 
@@ -21,6 +22,6 @@ def report(
     """Make the report of a run again; the exit code is the verdict's."""
     _, verdict = recompute(run)
     text = (run / REPORT).read_text().splitlines()
-    print("\n".join(text if whole else takewhile(str.strip, islice(text, _HEAD_LINES))).rstrip())
-    print(f"\nreport     {run / REPORT}")
+    shown = "\n".join(text if whole else takewhile(str.strip, islice(text, _HEAD_LINES))).rstrip()
+    show(f"{shown}\n\nreport     {run / REPORT}")
     raise typer.Exit(verdict.exit_code)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from pvload.cli.output import show
 from pvload.errors import PvloadError
-from pvload.plan.check import Plan, check
+from pvload.plan.check import check
 from pvload.profiles.load import load
 from pvload.run.command import Wish
 from pvload.run.progress import display_on
 from pvload.run.supervisor import Outcome, Supervisor
 
 _HEAD_LINES: Final = 10
-_FRAMES_PATIENCE_S: Final = 30.0
 
 
 def run(
@@ -48,24 +49,16 @@ def run(
     )
     if frames and duration is not None:
         print(f"note: --frames {frames} ends the run, not --duration {duration}", file=sys.stderr)
-    limit_s = _limit_s(plan, frames)
-    outcome = Supervisor(wish, display_on(sys.stderr), planned_s=0.0 if frames else limit_s, limit_s=limit_s).run()
+    outcome = Supervisor(wish, display_on(sys.stderr), plan).run()
     _show(outcome)
     raise typer.Exit(outcome.exit_code)
-
-
-def _limit_s(plan: Plan, frames: int) -> float:
-    """When the plan itself ends the run at the latest; frames that do not come are waited for twice as long."""
-    if not frames:
-        return plan.profile.run.duration
-    expected_s = frames / plan.rate_hz if plan.rate_hz else plan.profile.run.duration
-    return 2 * expected_s + _FRAMES_PATIENCE_S
 
 
 def _show(outcome: Outcome) -> None:
     """Errors on stderr, the head of the report on stdout; nothing was measured where the device was wrong."""
     for error in outcome.errors:
-        print(f"pvload: {error}", file=sys.stderr)
+        with suppress(OSError):  # nobody reads it any more
+            print(f"pvload: {error}", file=sys.stderr)
     if outcome.report is None or outcome.exit_code == PvloadError.exit_code:
         return
     try:
@@ -74,4 +67,4 @@ def _show(outcome: Outcome) -> None:
     except OSError as exc:
         print(f"pvload: {outcome.verdict}, but the report cannot be read: {exc.strerror}", file=sys.stderr)
         return
-    print(f"{head}\n\nreport     {outcome.report}")
+    show(f"{head}\n\nreport     {outcome.report}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pvload.errors import PvloadError
+from pvload.load.spools import memory_place
 
 
 class Voice:
@@ -21,7 +22,8 @@ class Voice:
 
     def began(self, folder: Path, run: str, *, ends: str) -> None:
         """The collector runs: from here on a report is certain."""
-        self._say({"is": "began", "run_dir": str(folder), "run": run}, f"pvload: recording in {folder}, ends {ends}")
+        fields = {"is": "began", "run_dir": str(folder), "run": run, "spool": str(memory_place(run))}
+        self._say(fields, f"pvload: recording in {folder}, ends {ends}")
 
     def remark(self, text: str) -> None:
         """Something a person should know and that stops nothing; an empty text is not said."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import IO, Final, Protocol, Self
 
@@ -83,11 +83,9 @@ class LineDisplay:
 
     def say(self, text: str) -> None:
         """One line; a reader that is gone does not matter."""
-        try:
+        with suppress(OSError):
             self._stream.write(text + "\n")
             self._stream.flush()
-        except BrokenPipeError:
-            pass
 
 
 class TerminalDisplay:
@@ -104,18 +102,21 @@ class TerminalDisplay:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        self._live.stop()
+        with suppress(OSError):  # the terminal has gone
+            self._live.stop()
 
     def show(self, live: Live | None, elapsed_s: float, planned_s: float) -> None:
         """Redraws the table."""
         grid = Table.grid(padding=(0, 2))
         for label, value in rows(live, elapsed_s, planned_s):
             grid.add_row(label, value)
-        self._live.update(grid)
+        with suppress(OSError):
+            self._live.update(grid)
 
     def say(self, text: str) -> None:
         """A line above the table."""
-        self._console.print(text, markup=False)
+        with suppress(OSError):
+            self._console.print(text, markup=False)
 
 
 def _figure(value: float | None, unit: str) -> str:

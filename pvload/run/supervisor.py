@@ -1,8 +1,9 @@
 """Runs Locust as a child in a session of its own, and hands back what the run came to.
 
-Ctrl-C and SIGTERM reach this process alone; it passes the first one on as an order to end, once the child has said that
-it records (before that the order waits, so that every run leaves a report). The second one kills the child: engines and
-collector then end by themselves, and the collector still writes what it has.
+Ctrl-C, SIGTERM and SIGHUP reach this process alone; it passes the first one on as an order to end, once the child has
+said that it records (before that the order waits, so that every run leaves a report). The second one kills the child:
+engines and collector then end by themselves, and the collector still writes what it has. A child that goes on long
+after the plan's end gets both from here.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
 from pvload.errors import FormatError, PvloadError
+from pvload.plan.check import Plan
 from pvload.run.command import Wish, arguments, environment
 from pvload.run.progress import Display
 from pvload.wire import live, run_directory
@@ -32,6 +34,20 @@ TICK_S: Final = 0.1
 INTERRUPTED_EXIT_CODE: Final = 3
 INVALID_EXIT_CODE: Final = 4
 REPORT_WAIT_S: Final = 15.0
+FRAMES_PATIENCE_S: Final = 30.0
+CAMERA_WARNING: Final = "the camera may still run: the next run will find it running"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a child that does not end by itself is left alone; each is far longer than the child's own limits."""
+
+    begin_s: float = 300.0
+    """Until it says that it records."""
+    over_s: float = 300.0
+    """Beyond its plan."""
+    order_s: float = 240.0
+    """Once it was told to end."""
 
 
 @dataclass(slots=True)
@@ -49,10 +65,16 @@ class Outcome:
 class Supervisor:
     """One child, one run."""
 
-    def __init__(self, wish: Wish, display: Display, *, planned_s: float) -> None:
+    def __init__(self, wish: Wish, display: Display, plan: Plan, *, patience: Patience | None = None) -> None:
         self._wish = wish
         self._display = display
-        self._planned_s = planned_s
+        self._camera_stays = plan.profile.target.address != "sim"
+        self._planned_s = 0.0 if wish.frames else plan.profile.run.duration
+        self._limit_s = limit_s(plan, wish.frames)
+        self._patience = patience if patience is not None else Patience()
+        self._due_s = 0.0
+        self._overdue = False
+        self._spool: Path | None = None
         self._outcome = Outcome()
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._interrupts = 0
@@ -61,21 +83,23 @@ class Supervisor:
 
     def run(self) -> Outcome:
         """Runs to the end and gives the outcome."""
-        with tempfile.NamedTemporaryFile(prefix="pvload-locust-", suffix=".log", delete=False) as log:
-            log_path = Path(log.name)
-            child = self._start(log)
-        try:
-            with self._signals(), self._display:
-                ended = self._follow(child)
-        finally:
-            self._reap(child)
-        self._keep_log(log_path)
+        with self._signals():
+            with tempfile.NamedTemporaryFile(prefix="pvload-locust-", suffix=".log", delete=False) as log:
+                log_path = Path(log.name)
+                child = self._start(log)
+            try:
+                with self._display:
+                    ended = self._follow(child)
+            finally:
+                self._reap(child)
+            kept = self._keep_log(log_path)
         if not ended:
-            self._without_verdict(child.returncode, log_path)
+            self._without_verdict(child.returncode, kept)
         return self._outcome
 
     def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         self._began_s = time.monotonic()
+        self._due_s = self._began_s + self._patience.begin_s
         child = subprocess.Popen(
             arguments(self._wish, port=_free_port() if self._wish.workers else 0),
             stdin=subprocess.DEVNULL,
@@ -88,18 +112,21 @@ class Supervisor:
         return child
 
     def _read(self, stdout: IO[bytes]) -> None:
-        for line in stdout:
-            self._lines.put(line)
+        with stdout:
+            for line in stdout:
+                self._lines.put(line)
         self._lines.put(None)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Counts Ctrl-C and SIGTERM while the child runs."""
+        """Counts Ctrl-C, SIGTERM and SIGHUP while the child runs; a SIGHUP that nohup has switched off stays so."""
 
         def count(_number: int, _frame: Any) -> None:
             self._interrupts += 1
 
-        before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        numbers += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
+        before = {number: signal.signal(number, count) for number in numbers}
         try:
             yield
         finally:
@@ -123,6 +150,8 @@ class Supervisor:
                 self._display.say("interrupted again: ending at once")
                 return self._kill(child)
             now_s = time.monotonic()
+            if now_s >= self._due_s and self._too_late(child, now_s):
+                return self._kill(child)
             if now_s >= next_s:
                 next_s = now_s + self._display.every_s
                 self._display.show(self._figures(), now_s - self._began_s, self._planned_s)
@@ -137,6 +166,8 @@ class Supervisor:
         outcome = self._outcome
         if what == "began":
             outcome.run_dir = Path(fields["run_dir"])
+            self._spool = Path(fields["spool"])
+            self._due_s = time.monotonic() + self._limit_s + self._patience.over_s
             self._display.say(f"recording in {outcome.run_dir}")
         elif what == "remark":
             self._display.say(f"note: {fields['message']}")
@@ -153,22 +184,38 @@ class Supervisor:
         if self._interrupts and not self._passed_on and self._outcome.run_dir is not None:
             self._passed_on = True
             self._display.say("ending the run in order (once more to end at once)")
+            self._due_s = time.monotonic() + self._patience.order_s
             os.kill(child.pid, signal.SIGINT)
+
+    def _too_late(self, child: subprocess.Popen[bytes], now_s: float) -> bool:
+        """The child should have ended long ago: it is told to, the first time; is it to be killed?"""
+        if self._overdue or self._interrupts or self._outcome.run_dir is None:
+            self._display.say("the load process does not end: ending at once")
+            self._overdue = True
+            return True
+        self._overdue = True
+        self._due_s = now_s + self._patience.order_s
+        self._display.say("the run goes on long after its planned end: ending it in order")
+        os.kill(child.pid, signal.SIGINT)
+        return False
 
     def _kill(self, child: subprocess.Popen[bytes]) -> bool:
         """The child and its workers are gone at once; the collector writes the report of what it has."""
         os.killpg(child.pid, signal.SIGKILL)
-        self._outcome.exit_code = INTERRUPTED_EXIT_CODE
+        self._outcome.exit_code = INVALID_EXIT_CODE if self._overdue else INTERRUPTED_EXIT_CODE
         folder = self._outcome.run_dir
         if folder is None:
             return False
+        if self._camera_stays:
+            self._display.say(CAMERA_WARNING)
         report = folder / run_directory.REPORT
         deadline_s = time.monotonic() + REPORT_WAIT_S
         while not report.exists() and time.monotonic() < deadline_s:
             time.sleep(TICK_S)
+        remove_empty(self._spool)
         self._outcome.report = report if report.exists() else None
         self._outcome.verdict = "INCONCLUSIVE" if report.exists() else ""
-        return report.exists()
+        return report.exists() and not self._overdue
 
     def _reap(self, child: subprocess.Popen[bytes]) -> None:
         """No child is left behind, whatever happened here."""
@@ -178,20 +225,28 @@ class Supervisor:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
 
-    def _keep_log(self, log: Path) -> None:
-        """Locust's own log belongs to the run."""
+    def _keep_log(self, log: Path) -> Path:
+        """Locust's own log belongs to the run, if there is room; gives where it stands."""
         folder = self._outcome.run_dir
-        if folder is not None:
-            shutil.move(log, folder / run_directory.LOGS / "locust.log")
-        elif self._outcome.errors:
-            log.unlink()
+        if folder is None or not folder.is_dir():
+            if self._outcome.errors:
+                log.unlink(missing_ok=True)
+            return log
+        kept = folder / run_directory.LOGS / "locust.log"
+        try:
+            shutil.move(log, kept)
+        except OSError as exc:
+            self._display.say(f"note: Locust's log stays in {log}: {exc.strerror}")
+            return log
+        return kept
 
-    def _without_verdict(self, returncode: int, log: Path) -> None:
-        folder = self._outcome.run_dir
-        kept = folder / run_directory.LOGS / "locust.log" if folder is not None else log
+    def _without_verdict(self, returncode: int, kept: Path) -> None:
         how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
         text = "interrupted" if self._interrupts else f"the load process ended without a verdict ({how})"
-        self._outcome.exit_code = INTERRUPTED_EXIT_CODE if self._interrupts else INVALID_EXIT_CODE
+        if self._overdue:
+            text = "the load process did not end by itself, long after it should have, and was killed"
+        interrupted = self._interrupts and not self._overdue
+        self._outcome.exit_code = INTERRUPTED_EXIT_CODE if interrupted else INVALID_EXIT_CODE
         self._outcome.errors.append(PvloadError(text, hint=f"see {kept}"))
 
     def _figures(self) -> live.Live | None:
@@ -201,6 +256,21 @@ class Supervisor:
             return live.read_live(self._outcome.run_dir)
         except (FormatError, OSError):
             return None
+
+
+def limit_s(plan: Plan, frames: int) -> float:
+    """When the plan itself ends the run at the latest; frames that do not come are waited for twice as long."""
+    if not frames:
+        return plan.profile.run.duration
+    expected_s = frames / plan.rate_hz if plan.rate_hz else plan.profile.run.duration
+    return 2 * expected_s + FRAMES_PATIENCE_S
+
+
+def remove_empty(folder: Path | None) -> None:
+    """Removes the folders of a killed run as far as they hold nothing: what was not shipped stays."""
+    for place, _, _ in os.walk(folder, topdown=False) if folder is not None else ():
+        with suppress(OSError):
+            Path(place).rmdir()
 
 
 def _free_port() -> int:
