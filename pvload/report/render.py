@@ -10,10 +10,13 @@ from pvload.report.table import WIDTH, bullet, cut, paragraph
 from pvload.report.worst import fitness, what_happened, worst_thing
 from pvload.stats.summary import Summary
 from pvload.verdict.judgement import Verdict
+from pvload.verdict.losses import dominant
 from pvload.verdict.words import count, rate, seconds
 from pvload.wire.run_directory import Manifest
 
 HEAD_LINES: Final = 10
+LEAST_REASONS: Final = 3
+"""Reasons that the head has room for, however long each of them is."""
 LABEL: Final = 10
 """Width of the column of labels; the verdict stands in it."""
 _ENDS = {
@@ -45,37 +48,63 @@ def render_text(summary: Summary, verdict: Verdict, manifest: Manifest | None) -
 
 def _head(summary: Summary, verdict: Verdict) -> list[str]:
     """Verdict, why, the worst thing and when, was the tool fit: within ten lines, however long the sentences."""
-    facts, run = summary.facts, summary.run
+    facts = summary.facts
     planned = f" of {seconds(facts.planned_s)} planned" if facts.planned_s else ""
-    fps = "" if run.fps is None else f", {rate(run.fps)} a stream on average"
     length = f"{seconds(facts.length_s)}{planned}, ended: {_ENDS.get(facts.ended, facts.ended)}"
-    frames = f"{count(run.frames, 'frame')} on {count(len(summary.subscribers), 'subscriber')}{fps}"
-    known = [*_lines("length", length, most=1), *_lines("frames", frames, most=1)]
+    known = [*_lines("length", length, most=1), *_lines("frames", _frames(summary), most=1)]
     tool = _lines("tool", fitness(summary), most=2)
     left = HEAD_LINES - 1 - len(known) - len(tool)
-    least_why = min(2, len(_why(verdict, most=left)))
+    least_why = min(LEAST_REASONS, len(_why(verdict, most=left)))
     worst = _lines("worst", worst_thing(summary), most=left - least_why)
     why = _why(verdict, most=left - len(worst))
     return [f"{verdict.result:<{LABEL}}{facts.name}   run {facts.run_id}", *why, *worst, *tool, *known]
 
 
+def _frames(summary: Summary) -> str:
+    """How many came, how many are missing and where most of those went."""
+    run = summary.run
+    if not summary.subscribers:
+        return "none: no stream was opened"
+    came = f"{count(run.frames, 'frame')} on {count(len(summary.subscribers), 'subscriber')}"
+    lost = f"; {run.missing.total:,} missing: {dominant(run.missing)}" if run.missing.total else ""
+    return came + lost + ("" if run.fps is None else f"; {rate(run.fps)} each")
+
+
 def _why(verdict: Verdict, *, most: int) -> list[str]:
-    """As many of the reasons as there is room for, the first one in full if it can be, then how many more there are."""
-    lines = _lines("why", verdict.why[0] if verdict.why else "", most=most)
-    for at, reason in enumerate(verdict.why[1:], 1):
-        rest = len(verdict.why) - at
-        own = paragraph("", reason)
-        if len(lines) + len(own) + (rest > 1) > most:
-            more = paragraph("", f"and {rest} more, see Criteria")
-            return [*_lines("why", verdict.why[0], most=most - 1), *more] if len(lines) >= most else [*lines, *more]
-        lines += own
-    return lines
+    """Of the first reasons at least a line each, then more of each and more of them as there is room.
+
+    What is not shown is counted: on a line of its own, or at the end of the last one.
+    """
+    whole = [paragraph("" if at else "why", reason) for at, reason in enumerate(verdict.why or ("",))]
+    if sum(map(len, whole)) <= most:
+        return [line for lines in whole for line in lines]
+    shown = min(LEAST_REASONS, len(whole), most)
+    while sum(map(len, whole[: shown + 1])) < most:
+        shown += 1
+    rest = len(whole) - shown
+    spare = most - shown - (1 if rest and most > shown else 0)
+    lines: list[str] = []
+    for at, one in enumerate(whole[:shown]):
+        room = 1 + min(spare, len(one) - 1)
+        spare -= room - 1
+        tail = f" (and {rest} more)" if rest and most == shown and at == shown - 1 else ""
+        lines += _short(one, most=room, tail=tail)
+    return [*lines, *(paragraph("", f"and {rest} more, see Criteria") if rest and most > shown else [])]
 
 
 def _lines(label: str, text: str, *, most: int) -> list[str]:
     """A paragraph of at most `most` lines, its end cut off with `...` where it is longer."""
-    lines = paragraph(label, text)
-    return lines if len(lines) <= most else [*lines[: most - 1], _elided(lines[most - 1])]
+    return _short(paragraph(label, text), most=most)
+
+
+def _short(lines: list[str], *, most: int, tail: str = "") -> list[str]:
+    """At most `most` of the lines, cut at a word, with `tail` after them."""
+    last = lines[most - 1] if len(lines) >= most else lines[-1]
+    if len(lines) <= most and len(last) + len(tail) <= WIDTH:
+        return [*lines[:-1], last + tail]
+    room = WIDTH - len(tail) - len(" ...")
+    kept = last if len(last) <= room else last[: room + 1].rpartition(" ")[0]
+    return [*lines[: most - 1], f"{kept.rstrip(' ,;:')} ...{tail}"]
 
 
 def _notes(summary: Summary) -> list[str]:
@@ -99,7 +128,3 @@ def _repeat(manifest: Manifest | None) -> list[str]:
 
 def _plain(value: object) -> bool:
     return isinstance(value, str | int | float) and value != ""
-
-
-def _elided(line: str) -> str:
-    return line[: WIDTH - 4].rstrip() + " ..."

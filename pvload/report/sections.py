@@ -7,6 +7,7 @@ from typing import Final
 from pvload.report.table import bullet, cut, paragraph, table
 from pvload.stats.summary import Figures, Quantiles, Sender, Summary
 from pvload.verdict.judgement import Judged, Result, Verdict
+from pvload.verdict.losses import losses
 from pvload.verdict.words import count, ms, percent, seconds
 
 _ROWS: Final = 20
@@ -123,7 +124,7 @@ def streams(summary: Summary) -> list[str]:
     server = summary.run.server
     if server is not None:
         text = (
-            f"its own last figures: {server.current_fps:.4g} frames/s (of its last second), "
+            f"its own figures as of the last frame: {server.current_fps:.4g} frames/s (of its last second), "
             f"{server.frames_sent:,} sent, {server.frames_dropped:,} dropped, "
             f"latency {ms(server.avg_latency_ms)} (a mean before compression and queue)"
         )
@@ -155,14 +156,9 @@ def _age(figures: Figures) -> str:
 
 def _missing(run: Figures) -> str:
     missing = run.missing
-    hardware = "not decidable" if missing.before_numbering is None else f"{missing.before_numbering:,}"
-    parts = [
-        f"{missing.total:,} in all: {missing.backpressure:,} dropped by the server for a slow client",
-        f"{missing.unseen:,} lost in the server unseen",
-        f"{missing.transport:,} sent but not received",
-        f"{missing.undecided:,} undecided",
-        f"before numbering {hardware}",
-    ]
+    first, *others = (f"{number:,} {name}" for name, number in losses(missing).items())
+    parts = [f"{missing.total:,} in all: {first}", *others]
+    parts += ["before numbering not decidable"] if missing.before_numbering is None else []
     parts += [f"{missing.decimated:,} left out as max_fps asks (no loss)"] if missing.decimated else []
     apart = {
         "duplicates": run.duplicates + run.duplicates_before_numbering,

@@ -38,5 +38,8 @@ def bullet(text: str, *, indent: int = 2) -> list[str]:
 
 
 def cut(text: str, length: int) -> str:
-    """`text`, or its beginning with `...` where it is longer."""
-    return text if len(text) <= length else text[: length - 3] + "..."
+    """`text`, or its beginning with `...` where it is longer: whole words, unless one fills it all."""
+    if len(text) <= length:
+        return text
+    words = text[: length - 3].rpartition(" ")[0] if text[length - 3] != " " else text[: length - 3]
+    return f"{words.rstrip(' ,;:')} ..." if len(words) > length // 2 else text[: length - 3] + "..."

@@ -101,9 +101,9 @@ def unexplained_missing(summary: Summary, doubt: Doubt, limit: int | None) -> Ju
         return _nothing("unexplained_missing", limit, "no frame came, so none can be told from its neighbours")
     total = sum(one.figures.missing.unexplained for one in opened)
     parts = {
-        "unseen by the server": sum(one.figures.missing.unseen for one in opened),
+        "lost in the server unseen": sum(one.figures.missing.unseen for one in opened),
         "sent but not received": sum(one.figures.missing.transport for one in opened),
-        "undecided": sum(one.figures.missing.undecided for one in opened),
+        "undecided between server and network": sum(one.figures.missing.undecided for one in opened),
     }
     listed = ", ".join(f"{number:,} {name}" for name, number in parts.items() if number)
     reason = f"{count(total, 'missing frame')} without an explanation" + (f": {listed}" if listed else "")

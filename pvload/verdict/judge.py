@@ -8,8 +8,9 @@ from typing import Final
 from pvload.profiles.schema import Criteria, Profile
 from pvload.stats.summary import Summary
 from pvload.verdict import always, counts, streams
+from pvload.verdict.cause import why
 from pvload.verdict.doubt import Doubt, doubt_of
-from pvload.verdict.judgement import Judged, Result, Verdict, severity, worst
+from pvload.verdict.judgement import Judged, Result, Verdict, worst
 from pvload.verdict.streams import accepted
 
 _STREAM_CRITERIA: Final[tuple[tuple[str, streams.Measure], ...]] = (
@@ -52,7 +53,7 @@ def judge(summary: Summary, criteria: Criteria, *, camera_may_be_running: bool =
     waived = (_waived(one) if one.name in criteria.waive else one for one in found)
     ordered = tuple(sorted(waived, key=lambda one: not one.judged))
     result = worst(one.counts_as for one in ordered if one.judged)
-    return Verdict(result=result, criteria=ordered, why=_why(ordered, result))
+    return Verdict(result=result, criteria=ordered, why=why(summary, ordered, result))
 
 
 def _interrupted_at_the_start(summary: Summary) -> bool:
@@ -114,15 +115,3 @@ def _counted(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judged]
         counts.payload_errors(summary, doubt, criteria.payload_errors),
         counts.generator_lag(summary, criteria.generator_lag_ms),
     ]
-
-
-def _why(criteria: tuple[Judged, ...], result: Result) -> tuple[str, ...]:
-    """The sentences that decided: the worst first, those with a moment before those without, one for each reason."""
-    judged = [one for one in criteria if one.judged]
-    if result is Result.PASS:
-        return (f"all {len(judged)} criteria are kept",)
-    against = [one for one in judged if one.counts_as is not Result.PASS]
-    names: dict[str, list[str]] = {}
-    for one in sorted(against, key=lambda one: (severity(one.result), one.at_s is None)):
-        names.setdefault(one.reason, []).append(one.name)
-    return tuple(f"{', '.join(found)}: {reason}" for reason, found in names.items())

@@ -11,9 +11,10 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pvload.stats.summary import Figures, Stall, Subscriber, Summary
+from pvload.stats.summary import Figures, Missing, Stall, Subscriber, Summary
 from pvload.verdict.doubt import Doubt
 from pvload.verdict.judgement import Judged, Measurement, Result, decide, finite, measured, severity
+from pvload.verdict.losses import dominant
 from pvload.verdict.words import count, ms, percent, rate, seconds
 
 
@@ -178,7 +179,7 @@ def drop_rate(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> Iter
                 own_up=records / due,
                 least=0.0,
             ),
-            f"{subscriber.name}: {percent(missing.total / due)} missing ({missing.total:,} of {due:,.0f} due){asked}",
+            f"{subscriber.name}: {_missing(missing, due)}{asked}",
             upper=limit,
             unit="ratio",
             n=figures.frames,
@@ -198,6 +199,12 @@ def drop_rate(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> Iter
             )
         )
     return findings
+
+
+def _missing(missing: Missing, due: float) -> str:
+    """How many, of how many, and where most of them went."""
+    where = f": {dominant(missing)}" if missing.total else ""
+    return f"{count(missing.total, 'frame')} missing of {due:,.0f} due ({percent(missing.total / due)}){where}"
 
 
 def longest_stall(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> Iterable[Finding]:

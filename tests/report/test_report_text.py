@@ -11,6 +11,7 @@ import pytest
 from pvload.profiles.load import load
 from pvload.report.document import document_text
 from pvload.report.render import render_text
+from pvload.report.table import cut
 from pvload.report.worst import fitness, worst_thing
 from pvload.report.write import manifest_of, write
 from pvload.stats.summary import (
@@ -246,3 +247,51 @@ def test_first_frames_that_never_came_are_dashes() -> None:
     of = summary(subscriber(first_frame_ms=quantiles(None)))
     row = next(line for line in report(of).splitlines() if line.startswith("  viewer/0"))
     assert row.endswith("-")
+
+
+def test_three_broken_criteria_are_told_by_name_however_long_they_are() -> None:
+    """Each at least with its beginning, cut at a word; the rest is counted."""
+    broken = judge(BAD, A)
+    told = [line for line in head(BAD)[1:] if line.startswith(("why", " "))]
+    for reason in broken.why[:3]:
+        assert any(reason.split(": ")[0] in line for line in told), told
+    assert any("more" in line for line in told) == (len(broken.why) > 3)
+    short = replace(broken, why=tuple(f"criterion_{i}: broken" for i in range(9)))
+    lines = render_text(BAD, short, MANIFEST).split("\n\n")[0].splitlines()
+    assert sum("broken" in line for line in lines) >= 3
+    assert len(lines) <= 10
+    long = replace(broken, why=tuple(f"criterion_{i}: " + "evidence " * 40 for i in range(5)))
+    lines = render_text(BAD, long, MANIFEST).split("\n\n")[0].splitlines()
+    assert len(lines) <= 10
+    assert all(any(f"criterion_{i}" in line for line in lines) for i in range(3))
+    cut_off = [line for line in lines if "evidence" in line and "..." in line]
+    assert cut_off
+    assert all(line.partition(" ...")[0].endswith("evidence") for line in cut_off)
+
+
+def test_words_are_never_cut_in_two() -> None:
+    assert cut("the daemon died or was shut down", 20) == "the daemon died ..."
+    assert cut("short", 20) == "short"
+    assert cut("x" * 30, 20) == "x" * 17 + "..."
+
+
+def test_the_head_names_where_most_of_the_missing_frames_went() -> None:
+    one = subscriber(missing=Missing(unseen=20))
+    assert "; 20 missing: lost in the server unseen" in head(summary(one))[-1]
+    two = subscriber(missing=Missing(unseen=20, backpressure=1))
+    assert "; 21 missing: mostly lost in the server unseen" in head(summary(two))[-1]
+    assert "missing" not in head(summary())[-1]
+    assert head(summary_of(()))[-1] == "frames    none: no stream was opened"
+
+
+def test_what_the_server_says_is_told_as_its_word() -> None:
+    text = " ".join(report(summary(subscriber(missing=Missing(backpressure=3)))).split())
+    assert "3 dropped by the server's own count (for a slow client, it says)" in text
+    assert "its own figures as of the last frame" in text
+
+
+def test_a_camera_that_ran_already_is_the_one_reason() -> None:
+    note = "prime_bsi was running before this run started it (camera.if_running = join or restart measures it anyway)"
+    lines = head(summary_of((), notes=(f"camera_was_running: {note}",), note_counts={"camera_was_running": 1}))
+    assert lines[1].startswith("why       prime_bsi was running before this run started it")
+    assert not [line for line in lines if " more" in line]

@@ -333,3 +333,59 @@ def test_a_sender_that_recorded_more_than_came_leaves_doubt() -> None:
     assert judged(short, "grpc_errors").result is Result.INVALID
     assert judged(short, "grpc_errors").high == 10
     assert not math.isinf(judged(short, "fps_within").high or math.inf)
+
+
+@pytest.mark.parametrize("ended", ["failed", "duration"])
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("camera_was_running", "prime_bsi was running before this run started it"),
+        ("not_connected", "the target lab:50051 does not answer: UNAVAILABLE refused"),
+        ("unknown_device", "the target has no device 'x', it offers: prime_bsi"),
+        ("operator_failed", "prime_bsi could not be started: OK busy"),
+    ],
+)
+def test_why_no_stream_came_is_told_once_and_not_with_its_consequences(kind: str, text: str, ended: str) -> None:
+    of = summary_of(
+        (), notes=("info: begun", f"{kind}: {text}"), note_counts={kind: 1}, facts=facts(ended=ended, length_s=0.2)
+    )
+    assert judge(of, ALL.model_copy(update={"driver_errors": None})).why == (text,)
+
+
+def test_without_a_note_what_is_known_of_the_streams_is_told_once() -> None:
+    refused = summary(
+        subscriber(opened=0, figures=silent(0.0)),
+        subscriber(1, opened=0, figures=silent(0.0)),
+        calls=(call(ended_by="server", status="UNAVAILABLE", details="connection refused", first_frame_number=None),),
+    )
+    (only,) = judge(refused, A).why
+    assert only.startswith("frames: viewer/0 was never accepted by the target: UNAVAILABLE connection refused")
+
+
+def test_a_failure_stands_before_the_cause_of_what_else_could_not_be_judged() -> None:
+    of = summary_of(
+        (),
+        notes=("operator_failed: prime_bsi could not be started: INTERNAL x",),
+        note_counts={"operator_failed": 1},
+        unary=(unary("StartStream", errors={"INTERNAL": 1}),),
+    )
+    verdict = judge(of, A)
+    assert verdict.result is Result.FAIL
+    assert [line.split(":")[0] for line in verdict.why[:2]] == ["grpc_errors", "prime_bsi could not be started"]
+
+
+def test_a_note_does_not_excuse_streams_that_came() -> None:
+    """The camera could not be stopped at the end: one criterion among others, for frames were measured."""
+    of = summary(notes=("operator_failed: it could not be stopped",), note_counts={"operator_failed": 1})
+    assert judge(of, A).why == ("camera_as_planned: it could not be stopped",)
+
+
+def test_many_criteria_with_one_reason_are_counted() -> None:
+    lines = judge(summary(subscriber(figures=silent())), ALL).why
+    assert any("and 8 more criteria: viewer/0 was accepted and got no frame" in line for line in lines), lines
+
+
+def test_missing_frames_are_told_with_their_number_and_their_class() -> None:
+    reason = judged(summary(subscriber(missing=Missing(unseen=60))), "drop_rate_below").reason
+    assert reason.startswith("viewer/0: 60 frames missing of 660 due")
+    assert reason.endswith(": lost in the server unseen")
