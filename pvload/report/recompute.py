@@ -6,12 +6,13 @@ however often and wherever it is done. A run that was killed has a journal up to
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from pvload.errors import FormatError, RunDirectoryError
 from pvload.profiles.load import from_canonical
 from pvload.profiles.schema import Profile
-from pvload.report.write import manifest_of, write
+from pvload.report.write import manifest_of, texts_of, write
 from pvload.stats.config import fold_config
 from pvload.stats.fold import RunFold
 from pvload.stats.summary import Summary
@@ -19,20 +20,50 @@ from pvload.verdict.judge import judge_run
 from pvload.verdict.judgement import Verdict
 from pvload.wire.event import decode
 from pvload.wire.journal import JournalReader
-from pvload.wire.run_directory import JOURNAL, PROFILE
+from pvload.wire.run_directory import JOURNAL, PROFILE, REPORT
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A report made again."""
+
+    summary: Summary
+    verdict: Verdict
+    text: str
+    """What report.txt says, or would say."""
+    unwritten: str
+    """Why the run directory still has what it had before; empty: it has this report."""
+
+
+def reported(run_dir: Path) -> Reported:
+    """Computes everything anew; writes summary.json and report.txt where they differ and the folder lets it.
+
+    Raises RunDirectoryError where journal or profile are missing or unreadable.
+    """
+    summary, verdict = computed(run_dir)
+    texts = texts_of(run_dir, summary, verdict)
+    unwritten = ""
+    if not all(_has(run_dir / name, text) for name, text in texts.items()):
+        try:
+            write(run_dir, summary, verdict)
+        except OSError as exc:
+            unwritten = f"{run_dir} cannot be written: {exc.strerror}"
+    return Reported(summary, verdict, texts[REPORT], unwritten)
 
 
 def recompute(run_dir: Path) -> tuple[Summary, Verdict]:
-    """Computes summary and verdict anew and rewrites summary.json and report.txt.
+    """`reported` for whom only the files will do: RunDirectoryError where they cannot be written."""
+    made = reported(run_dir)
+    if made.unwritten:
+        raise RunDirectoryError(made.unwritten, hint="copy it to where it can")
+    return made.summary, made.verdict
 
-    Raises RunDirectoryError where journal or profile are missing or unreadable, or the folder cannot be written.
-    """
-    summary, verdict = computed(run_dir)
+
+def _has(path: Path, text: str) -> bool:
     try:
-        write(run_dir, summary, verdict)
-    except OSError as exc:
-        raise RunDirectoryError(f"{run_dir} cannot be written: {exc.strerror}", hint="copy it to where it can") from exc
-    return summary, verdict
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
 
 
 def computed(run_dir: Path) -> tuple[Summary, Verdict]:

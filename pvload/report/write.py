@@ -23,10 +23,14 @@ class Written:
 
 def write(run_dir: Path, summary: Summary, verdict: Verdict) -> Written:
     """Replaces summary.json and report.txt; OSError if the folder cannot be written."""
-    paths = Written(summary=run_dir / SUMMARY, report=run_dir / REPORT)
-    replace_text(paths.summary, document_text(summary, verdict))
-    replace_text(paths.report, render_text(summary, verdict, manifest_of(run_dir)))
-    return paths
+    for name, text in texts_of(run_dir, summary, verdict).items():
+        replace_text(run_dir / name, text)
+    return Written(summary=run_dir / SUMMARY, report=run_dir / REPORT)
+
+
+def texts_of(run_dir: Path, summary: Summary, verdict: Verdict) -> dict[str, str]:
+    """File name -> its text."""
+    return {SUMMARY: document_text(summary, verdict), REPORT: render_text(summary, verdict, manifest_of(run_dir))}
 
 
 def manifest_of(run_dir: Path) -> Manifest | None:

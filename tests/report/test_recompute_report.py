@@ -11,7 +11,7 @@ import pytest
 
 from pvload.errors import RunDirectoryError
 from pvload.profiles.load import load
-from pvload.report.recompute import computed, recompute
+from pvload.report.recompute import computed, recompute, reported
 from pvload.stats.config import fold_config
 from pvload.stats.fold import RunFold
 from pvload.verdict.judge import judge_run
@@ -175,3 +175,26 @@ def test_a_manifest_of_another_run_is_not_believed(tmp_path: Path) -> None:
     write_manifest(folder, Manifest(run="0" * 32, name="x", created_wall_ns=1))
     with pytest.raises(RunDirectoryError, match="the manifest of 000"):
         recompute(folder)
+
+
+def test_a_report_is_made_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """For a person its text is enough; for whom wants the files it is an error."""
+    folder = run_dir_of(tmp_path / "run", records=engine_records(200, end=True), finished=True)
+    recompute(folder)
+    text = (folder / "report.txt").read_text()
+    (folder / "summary.json").unlink()
+    (folder / "summary.json").mkdir()
+    made = reported(folder)
+    assert made.text == text
+    assert "cannot be written" in made.unwritten
+    with pytest.raises(RunDirectoryError, match="cannot be written"):
+        recompute(folder)
+
+
+def test_a_report_that_stands_already_is_not_written_again(tmp_path: Path) -> None:
+    folder = run_dir_of(tmp_path / "run", records=engine_records(200, end=True), finished=True)
+    recompute(folder)
+    before = {path.name: path.stat().st_ino for path in folder.iterdir()}
+    assert reported(folder).unwritten == ""
+    assert {path.name: path.stat().st_ino for path in folder.iterdir()} == before
+    assert "journal.sqlite-wal" not in before
