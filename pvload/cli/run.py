@@ -59,7 +59,11 @@ def _show(outcome: Outcome) -> None:
     for error in outcome.errors:
         with suppress(OSError):  # nobody reads it any more
             print(f"pvload: {error}", file=sys.stderr)
-    if outcome.report is None or outcome.exit_code == PvloadError.exit_code:
+    if outcome.exit_code == PvloadError.exit_code:
+        return
+    if outcome.report is None:
+        if outcome.verdict:
+            show(f"{outcome.verdict}: no report could be written, see {outcome.run_dir}")
         return
     try:
         with outcome.report.open() as text:

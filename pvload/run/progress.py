@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import IO, Final, Protocol, Self
+from typing import IO, Final, Protocol, Self, TypeAlias
 
 from rich.console import Console
 from rich.live import Live as RichLive
@@ -14,6 +15,10 @@ from pvload.wire.live import Live
 
 PLAIN_EVERY_S: Final = 5.0
 TERMINAL_EVERY_S: Final = 0.5
+SILENT_AFTER_S: Final = 2.0
+"""The figures come once a second: less cannot be told."""
+OLD_AFTER_S: Final = 5.0
+Rows: TypeAlias = Sequence[tuple[str, str]]
 
 
 class Display(AbstractContextManager["Display"], Protocol):
@@ -21,7 +26,7 @@ class Display(AbstractContextManager["Display"], Protocol):
 
     every_s: float
 
-    def show(self, live: Live | None, elapsed_s: float, planned_s: float) -> None:
+    def show(self, live: Live | None, elapsed_s: float, planned_s: float, more: Rows = ()) -> None:
         """Shows the newest figures; None: there are none yet."""
         ...
 
@@ -30,12 +35,39 @@ class Display(AbstractContextManager["Display"], Protocol):
         ...
 
 
+class Stillness:
+    """Notices what one glance at the figures cannot show: that they do not change any more."""
+
+    def __init__(self, stall_s: float) -> None:
+        """stall_s: how long no frame may come until it is worth a word."""
+        self._stall_s = max(stall_s, SILENT_AFTER_S)
+        self._written_ns = 0
+        self._written_s = 0.0
+        self._frames = 0
+        self._frames_s = 0.0
+
+    def rows(self, live: Live | None, now_s: float) -> list[tuple[str, str]]:
+        """(label, value) of what stands still at now_s; to be asked at least once a second."""
+        if live is None:
+            return []
+        if live.wall_ns != self._written_ns:
+            self._written_ns, self._written_s = live.wall_ns, now_s
+        if live.figures.frames != self._frames:
+            self._frames, self._frames_s = live.figures.frames, now_s
+        if now_s - self._written_s >= OLD_AFTER_S:
+            return [("these figures are", f"{now_s - self._written_s:.0f} s old")]
+        silent_s = now_s - self._frames_s
+        if live.figures.streams_open and self._frames and silent_s >= self._stall_s:
+            return [("silent for", f"{silent_s:.1f} s")]
+        return []
+
+
 def display_on(stream: IO[str]) -> Display:
     """A table where `stream` is a terminal, lines elsewhere."""
     return TerminalDisplay(stream) if stream.isatty() else LineDisplay(stream)
 
 
-def rows(live: Live | None, elapsed_s: float, planned_s: float) -> list[tuple[str, str]]:
+def rows(live: Live | None, elapsed_s: float, planned_s: float, more: Rows = ()) -> list[tuple[str, str]]:
     """(label, value) of what a person wants to know of a running run."""
     if live is None:
         return [("elapsed", f"{_clock(elapsed_s)}, nothing recorded yet")]
@@ -47,7 +79,7 @@ def rows(live: Live | None, elapsed_s: float, planned_s: float) -> list[tuple[st
         ("elapsed", f"{_clock(shown)} of {_clock(planned_s)}" if planned_s else _clock(shown)),
         ("streams", f"{figures.streams_open}"),
         ("frames", f"{figures.frames:,}"),
-        ("fps", _figure(figures.fps, "")),
+        ("fps", _figure(figures.fps, " in all" if figures.streams_open > 1 else "")),
         ("missing", missing),
         ("stalls", stalls),
         ("age p99", _figure(figures.age_p99_ms, " ms")),
@@ -55,12 +87,13 @@ def rows(live: Live | None, elapsed_s: float, planned_s: float) -> list[tuple[st
         ("own lag", _figure(figures.lag_ms, " ms")),
         ("so far", live.verdict or "-"),
     ]
+    lines += more
     return [*lines, ("trouble", live.trouble)] if live.trouble else lines
 
 
-def line(live: Live | None, elapsed_s: float, planned_s: float) -> str:
+def line(live: Live | None, elapsed_s: float, planned_s: float, more: Rows = ()) -> str:
     """The same in one line."""
-    return "  ".join(f"{label} {value}" for label, value in rows(live, elapsed_s, planned_s))
+    return "  ".join(f"{label} {value}" for label, value in rows(live, elapsed_s, planned_s, more))
 
 
 class LineDisplay:
@@ -77,9 +110,9 @@ class LineDisplay:
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         return None
 
-    def show(self, live: Live | None, elapsed_s: float, planned_s: float) -> None:
+    def show(self, live: Live | None, elapsed_s: float, planned_s: float, more: Rows = ()) -> None:
         """One line."""
-        self.say(line(live, elapsed_s, planned_s))
+        self.say(line(live, elapsed_s, planned_s, more))
 
     def say(self, text: str) -> None:
         """One line; a reader that is gone does not matter."""
@@ -105,10 +138,10 @@ class TerminalDisplay:
         with suppress(OSError):  # the terminal has gone
             self._live.stop()
 
-    def show(self, live: Live | None, elapsed_s: float, planned_s: float) -> None:
+    def show(self, live: Live | None, elapsed_s: float, planned_s: float, more: Rows = ()) -> None:
         """Redraws the table."""
         grid = Table.grid(padding=(0, 2))
-        for label, value in rows(live, elapsed_s, planned_s):
+        for label, value in rows(live, elapsed_s, planned_s, more):
             grid.add_row(label, value)
         with suppress(OSError):
             self._live.update(grid)

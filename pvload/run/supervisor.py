@@ -27,10 +27,12 @@ from typing import IO, Any, Final
 from pvload.errors import FormatError, PvloadError
 from pvload.plan.check import Plan
 from pvload.run.command import Wish, arguments, environment
-from pvload.run.progress import Display
+from pvload.run.progress import Display, Stillness
 from pvload.wire import live, run_directory
 
 TICK_S: Final = 0.1
+LOOK_EVERY_S: Final = 0.5
+"""At the live figures."""
 INTERRUPTED_EXIT_CODE: Final = 3
 INVALID_EXIT_CODE: Final = 4
 REPORT_WAIT_S: Final = 15.0
@@ -70,6 +72,7 @@ class Supervisor:
         self._display = display
         self._camera_stays = plan.profile.target.address != "sim"
         self._planned_s = 0.0 if wish.frames else plan.profile.run.duration
+        self._stall_s = plan.stall_threshold_s
         self._limit_s = limit_s(plan, wish.frames)
         self._patience = patience if patience is not None else Patience()
         self._due_s = 0.0
@@ -135,7 +138,8 @@ class Supervisor:
 
     def _follow(self, child: subprocess.Popen[bytes]) -> bool:
         """Reads what the child says until it says no more; did it end with a verdict or a clear error?"""
-        next_s = self._began_s + self._display.every_s
+        next_s, look_s = self._began_s + self._display.every_s, 0.0
+        figures, still = None, Stillness(self._stall_s)
         while True:
             try:
                 line = self._lines.get(timeout=TICK_S)
@@ -152,9 +156,13 @@ class Supervisor:
             now_s = time.monotonic()
             if now_s >= self._due_s and self._too_late(child, now_s):
                 return self._kill(child)
+            if now_s >= look_s:
+                look_s = now_s + LOOK_EVERY_S
+                figures = self._figures()
+                still.rows(figures, now_s)
             if now_s >= next_s:
                 next_s = now_s + self._display.every_s
-                self._display.show(self._figures(), now_s - self._began_s, self._planned_s)
+                self._display.show(figures, now_s - self._began_s, self._planned_s, still.rows(figures, now_s))
 
     def _take(self, line: bytes) -> None:
         """One line of the child."""
@@ -177,7 +185,7 @@ class Supervisor:
             outcome.errors.append(error)
         elif what == "ended":
             outcome.verdict, outcome.exit_code = fields["verdict"], fields["exit_code"]
-            outcome.report = Path(fields["report"])
+            outcome.report = Path(fields["report"]) if fields["report"] else None
 
     def _pass_on(self, child: subprocess.Popen[bytes]) -> None:
         """The first interrupt, as soon as a report is certain."""

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 from pvload.run.command import LOCUSTFILE, Wish, arguments, environment
-from pvload.run.progress import LineDisplay, TerminalDisplay, display_on, line, rows
+from pvload.run.progress import LineDisplay, Stillness, TerminalDisplay, display_on, line, rows
 from pvload.wire.live import Live, LiveAccounting, LiveFigures
 
 
@@ -62,11 +62,23 @@ def test_progress_says_what_a_person_wants_to_know() -> None:
     """Also before anything was recorded, and when the collector is in trouble."""
     shown = dict(rows(_live(trouble="disk full"), 80, 1800))
     assert shown["elapsed"] == "1:15 of 30:00"
-    assert (shown["streams"], shown["frames"], shown["fps"]) == ("3", "2,250", "29.7")
+    assert (shown["streams"], shown["frames"], shown["fps"]) == ("3", "2,250", "29.7 in all")
     assert shown["stalls"] == "1, longest 2.5 s"
     assert (shown["age p99"], shown["own lag"], shown["so far"]) == ("3.2 ms", "-", "FAIL")
     assert shown["trouble"] == "disk full"
     assert line(None, 7325, 0) == "elapsed 2:02:05, nothing recorded yet"
+
+
+def test_what_stands_still_is_said() -> None:
+    """A stall that is still going on, and figures that the collector does not write any more."""
+    still = Stillness(1.5)
+    assert still.rows(None, 0.0) == []
+    assert still.rows(_live(wall_ns=1), 10.0) == []
+    assert still.rows(_live(wall_ns=2), 11.9) == []
+    assert still.rows(_live(wall_ns=3), 12.2) == [("silent for", "2.2 s")]
+    assert still.rows(_live(wall_ns=3), 24.2) == [("these figures are", "12 s old")]
+    assert "silent for 2.2 s" in line(_live(), 80, 1800, [("silent for", "2.2 s")])
+    assert Stillness(30.0).rows(_live(wall_ns=1), 40.0) == []
 
 
 def test_lines_where_there_is_no_terminal_and_a_table_where_there_is_one() -> None:
