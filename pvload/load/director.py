@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -128,6 +129,11 @@ class Director:
             gevent.spawn(self._end, run, reason, at_ns)
         run.over.wait()
 
+    def last_words(self) -> None:
+        """What a person should read last, below Locust's own tables; where there is a web UI every run has said it."""
+        if self._headless:
+            self._voice.head()
+
     # A run begins.
 
     def _take_run_time(self) -> None:
@@ -234,11 +240,17 @@ class Director:
 
     def _conclude(self, run: DirectorRun) -> None:
         result, failure = run.result, run.failure
+        if isinstance(failure, ConfigError):
+            shutil.rmtree(run.folder.path, ignore_errors=True)
+            self._voice.remark(f"nothing was opened and nothing measured: {run.folder.path} is removed")
+            self._note_exit_code(failure.exit_code)
+            return
         code = failure.exit_code if failure is not None else ChildError.exit_code
-        if result is not None and not isinstance(failure, ConfigError):
-            code = result.exit_code
         if result is not None:
+            code = result.exit_code
             self._voice.ended(result.verdict, code, result.report)
+            if not self._headless:
+                self._voice.head()
         self._note_exit_code(code)
 
     def _note_exit_code(self, code: int) -> None:
@@ -248,11 +260,14 @@ class Director:
 
     def _quit_headless(self) -> bool:
         """Ends Locust where it runs without a web UI."""
+        if self._headless:
+            gevent.spawn(self._runner.quit)
+        return self._headless
+
+    @property
+    def _headless(self) -> bool:
         options = self._environment.parsed_options
-        if options is None or not options.headless:
-            return False
-        gevent.spawn(self._runner.quit)
-        return True
+        return options is not None and bool(options.headless)
 
     # Words of the stations; none of these waits.
 

@@ -54,6 +54,7 @@ class Plugin:
         events.test_start.add_listener(self._test_start)
         events.test_stopping.add_listener(self._test_stopping)
         events.quitting.add_listener(self._quitting)
+        events.quit.add_listener(self._quit)
 
     def _init(self, environment: Environment, runner: Runner, **_more: Any) -> None:
         self._environment = environment
@@ -94,6 +95,10 @@ class Plugin:
         elif self._station is not None:
             self._station.leave()
             environment.process_exit_code = 2 if self._station.refused else 0
+
+    def _quit(self, **_more: Any) -> None:
+        if self._director is not None:
+            self._director.last_words()
 
     def _interrupted(self) -> None:
         """SIGINT: the first one ends the run in order, the second one at once."""

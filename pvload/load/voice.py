@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pvload.errors import PvloadError
 from pvload.load.spools import memory_place
+
+HEAD_LINES: Final = 10
 
 
 class Voice:
@@ -19,6 +22,7 @@ class Voice:
 
     def __init__(self, *, supervised: bool) -> None:
         self._supervised = supervised
+        self._report = ""
 
     def began(self, folder: Path, run: str, *, ends: str) -> None:
         """The collector runs: from here on a report is certain."""
@@ -37,8 +41,20 @@ class Voice:
 
     def ended(self, verdict: str, exit_code: int, report: str) -> None:
         """The run was judged."""
+        self._report = report
         fields = {"is": "ended", "verdict": verdict, "exit_code": exit_code, "report": report}
         self._say(fields, f"pvload: {verdict} (exit code {exit_code}), report: {report}")
+
+    def head(self) -> None:
+        """The first lines of the last run's report, for a person."""
+        if self._supervised or not self._report:
+            return
+        try:
+            with Path(self._report).open() as text:
+                lines = list(takewhile(str.strip, islice(text, HEAD_LINES)))
+        except OSError as exc:
+            lines = [f"pvload: the report cannot be read: {exc.strerror}\n"]
+        self._say({}, f"\n{''.join(lines)}\nreport     {self._report}")
 
     def _say(self, fields: dict[str, Any], text: str, *, stream: Any = None) -> None:
         out = sys.stdout if self._supervised or stream is None else stream

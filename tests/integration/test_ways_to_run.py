@@ -104,6 +104,8 @@ def test_plain_locust_is_judged_like_pvload_run(tmp_path: Path, started: list[Co
         if line.startswith("STREAM   viewer") and "(" in line
     ]
     assert abs(shown[-1] - frames) <= 0.2 * frames, row
+    report = (sole_run(tmp_path) / "report.txt").read_text().split("\n\n")[0]
+    assert command.stdout.rstrip().endswith(f"{report}\n\nreport     {sole_run(tmp_path) / 'report.txt'}")
     assert "Traceback" not in command.stderr
     command.nothing_left()
 

@@ -91,14 +91,27 @@ def test_a_daemon_that_refuses_connections_is_invalid_and_soon(tmp_path: Path, s
 
 
 def test_an_unknown_device_ends_with_2_before_any_stream_is_opened(tmp_path: Path, started: list[Command]) -> None:
-    """The message names what the target offers, and the simulator never saw a StreamFrames call."""
+    """The message names what the target offers, once; nothing was measured, so no run directory is left."""
     command = pvload(tmp_path, "run", "smoke", "--set", "target.device=prime_bsi_2", "--set", "simulator.port=0")
     started.append(command)
     code = command.wait(40)
     assert code == 2, command.stdout + command.stderr
+    assert command.stderr.count("pvload: ") == 1
     assert "prime_bsi_2" in command.stderr
     assert "Traceback" not in command.stderr
-    assert summary(sole_run(tmp_path))["calls_total"] == 0
+    assert not command.stdout
+    assert not run_dirs(tmp_path)
+    command.nothing_left()
+
+
+def test_plain_locust_says_an_unknown_device_once_too(tmp_path: Path, started: list[Command]) -> None:
+    """2, and no verdict on anything."""
+    command = locust(tmp_path, "--headless", "--pvload-profile", "smoke", "--pvload-set", "target.device=prime_bsi_2")
+    started.append(command)
+    assert command.wait(40) == 2, command.stdout + command.stderr
+    assert (command.stdout + command.stderr).count("prime_bsi_2") == 1
+    assert "INVALID" not in command.stdout
+    assert not run_dirs(tmp_path)
     command.nothing_left()
 
 
