@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pvload._pb import daq_pb2, daq_pb2_grpc
 from pvload.errors import ConfigError, PvloadError
+from pvload.plan.check import check_target
 from pvload.profiles.load import load
 from pvload.profiles.schema import Target
 
@@ -36,6 +37,7 @@ def devices(
         raise ConfigError(
             'devices: "sim" has no address', hint="start `pvload sim` and give the address that it prints"
         )
+    check_target(loaded.profile)
     rows = _listed(loaded.profile.target)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for head in ("device", "name", "driver", "size", "can"):

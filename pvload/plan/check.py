@@ -96,7 +96,8 @@ def check(
     faults += [*_target_faults(profile, surroundings), *_name_faults(profile)]
     faults += [] if force else too_many
     if faults:
-        hint = "`--force` runs it nevertheless, to see the refusal" if faults == too_many else ""
+        forced = "--force (under locust: --pvload-force) runs it nevertheless, to see the refusal"
+        hint = forced if faults == too_many else ""
         raise ConfigError("\n".join(f"{source}: {line}" if source else line for line in faults), hint=hint)
     return Plan(
         profile=profile,
@@ -107,6 +108,12 @@ def check(
         stall_threshold_s=stall_threshold_s(profile),
         remarks=(*_remarks(profile), *(f"forced: {line}" for line in too_many)),
     )
+
+
+def check_target(profile: Profile, surroundings: Surroundings = HERE) -> None:
+    """Can `profile.target` be spoken to as it is given? ConfigError says what is wrong with it."""
+    if faults := list(_target_faults(profile, surroundings)):
+        raise ConfigError("\n".join(faults))
 
 
 def _population_faults(profile: Profile, subscribers: int) -> Iterator[str]:

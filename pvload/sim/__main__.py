@@ -15,7 +15,7 @@ import threading
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -28,10 +28,23 @@ from pvload.sim.daemonlog import DaemonLog
 from pvload.sim.ledger import FileLedger
 from pvload.sim.server import Config, ServerTls, Simulator
 
+_USE: Final = """\
+its first line says where it listens:
+  {"is": "listening", "address": "127.0.0.1:50051", "pid": 4711}
+and in another terminal it is a daemon like any other:
+  pvload devices 127.0.0.1:50051
+  pvload run smoke --target 127.0.0.1:50051
+"""
+
 
 def arguments() -> argparse.ArgumentParser:
     """What the process takes."""
-    parser = argparse.ArgumentParser(prog="pvload sim", description="The simulated camera daemon.")
+    parser = argparse.ArgumentParser(
+        prog="pvload sim",
+        description="The simulated camera daemon, for a target that stays between runs. Ends with Ctrl-C.",
+        epilog=_USE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--profile", type=Path, help="TOML profile: [simulator], [camera] and [target] are used")
     parser.add_argument("--profile-json", type=Path, help="the same as JSON, as a run directory holds it")
     parser.add_argument("--ledger", type=Path, help="JSON lines of what it really did")

@@ -36,7 +36,12 @@ def test_check_explains_a_profile_without_running_it(tmp_path: Path) -> None:
         pytest.param(("check", "smoke", "--set", "camera.exposure_ms=-1"), 2, "exposure_ms", id="a value out of range"),
         pytest.param(("report", "nowhere"), 2, "no run directory", id="no run directory"),
         pytest.param(("devices", "sim"), 2, "has no address", id="the simulator has no address yet"),
-        pytest.param(("devices", "nonsense:port"), 4, "does not list its devices", id="no such host"),
+        pytest.param(("devices", "nonsense.invalid:50051"), 4, "does not list its devices", id="no such host"),
+        pytest.param(("devices", "127.0.0.1:99999"), 2, "host:port", id="a port that is none"),
+        pytest.param(("devices", "nonsense:port"), 2, "host:port", id="a port in letters"),
+        pytest.param(
+            ("check", "smoke", "--set", "users.viewer.count=4"), 2, "--pvload-force", id="how to force it, both ways"
+        ),
         pytest.param(("run", "smoke", "--target", "nonsense"), 2, "host:port", id="no address"),
         pytest.param(("sim", "--profile", "nowhere.toml"), 2, "nowhere.toml", id="a simulator without its profile"),
     ],
@@ -54,6 +59,14 @@ def test_devices_of_a_daemon_that_refuses(tmp_path: Path) -> None:
     done = _pvload("devices", f"127.0.0.1:{free_port()}", cwd=tmp_path)
     assert done.returncode == 4
     assert "UNAVAILABLE" in done.stderr
+
+
+def test_the_simulator_says_how_it_is_used(tmp_path: Path) -> None:
+    """`pvload sim --help`: its options, and what to do with the address it prints."""
+    done = _pvload("sim", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for part in ("--port", "--profile", "Ctrl-C", "pvload devices", "pvload run"):
+        assert part in done.stdout
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
