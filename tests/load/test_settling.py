@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from drive import LOCUSTFILE
 from pvload.errors import ConfigError
 from pvload.load.options import LOOPBACK, add_options, early_source, form_overrides
 from pvload.load.settling import canonical_of, settle
@@ -101,3 +102,13 @@ def test_locust_listens_on_loopback_unless_told_otherwise() -> None:
     assert vars(parser.parse_args(["--master-bind-host", "*"]))["master_bind_host"] == "*"
     shown = {action.dest for action in parser._actions if getattr(action, "include_in_web_ui", False)}
     assert shown == {"pvload_exposure_ms", "pvload_roi", "pvload_quality", "pvload_duration"}
+
+
+def test_the_locustfile_names_every_option() -> None:
+    """Locust prints its --help before it reads the file, so the file says them itself."""
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    shown = [one for one in parser._actions if one.help != argparse.SUPPRESS]
+    options = [name for one in shown for name in one.option_strings if name.startswith("--pvload-")]
+    text = LOCUSTFILE.read_text()
+    assert [name for name in options if f"    {name} " not in text] == []
