@@ -14,7 +14,7 @@ from pvload.verdict.streams import accepted
 
 CAUSES: Final = ("camera_was_running", "unknown_device", "not_connected", "operator_failed")
 """Notes that say why there was no stream; their text is the cause."""
-_OF_ITS_OWN: Final = frozenset({"admission", "accounting", "driver_errors", "generator_lag_ms"})
+_OF_ITS_OWN: Final = frozenset({"admission", "accounting", "generator_lag_ms"})
 """Criteria that can be broken for another reason than a missing stream."""
 _NAMES: Final = 3
 """Criteria named before one reason; of more of them, all but one less are counted."""

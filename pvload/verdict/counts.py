@@ -37,7 +37,7 @@ def grpc_errors(summary: Summary, doubt: Doubt, limit: int | None) -> Judged:
     first = _first_end(summary.calls, opened, with_error=True)
     reason = count(total, "gRPC error")
     if streams:
-        reason += f", {count(streams, 'stream')} among them{_told(first)}"
+        reason += f", {streams:,} of them ends of streams{_told(first)}"
     if failed:
         methods = ", ".join(
             f"{one.method} {code}" + (f" x{number}" if number > 1 else "") for one, code, number in counted[:3]
@@ -166,7 +166,7 @@ def _told(call: Call | None) -> str:
     if call is None or call.ended_at_s is None:
         return ""
     details = f" {call.details}" if call.details else ""
-    return f", the first at {seconds(call.ended_at_s)}: {call.subscriber} {call.status}{details}"
+    return f", first at {seconds(call.ended_at_s)}: {call.subscriber} {call.status}{details}"
 
 
 def _counted(

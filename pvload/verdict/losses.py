@@ -8,7 +8,7 @@ from pvload.stats.summary import Missing
 def losses(missing: Missing) -> dict[str, int]:
     """Class in words -> frames, every class that counts as missing; `before numbering` only where it is decidable."""
     named = {
-        "dropped by the server's own count (for a slow client, it says)": missing.backpressure,
+        "dropped by the server (its own count; for a slow client, it says)": missing.backpressure,
         "lost in the server unseen": missing.unseen,
         "sent but not received": missing.transport,
         "undecided between server and network": missing.undecided,

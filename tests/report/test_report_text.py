@@ -286,7 +286,7 @@ def test_the_head_names_where_most_of_the_missing_frames_went() -> None:
 
 def test_what_the_server_says_is_told_as_its_word() -> None:
     text = " ".join(report(summary(subscriber(missing=Missing(backpressure=3)))).split())
-    assert "3 dropped by the server's own count (for a slow client, it says)" in text
+    assert "3 dropped by the server (its own count; for a slow client, it says)" in text
     assert "its own figures as of the last frame" in text
 
 
