@@ -37,7 +37,7 @@ def grpc_errors(summary: Summary, doubt: Doubt, limit: int | None) -> Judged:
     first = _first_end(summary.calls, opened, with_error=True)
     reason = count(total, "gRPC error")
     if streams:
-        reason += f", {streams:,} of them ends of streams{_told(first)}"
+        reason += (f", {streams:,} of them on streams" if failed else "") + _told(first)
     if failed:
         methods = ", ".join(
             f"{one.method} {code}" + (f" x{number}" if number > 1 else "") for one, code, number in counted[:3]
