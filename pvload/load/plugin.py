@@ -71,6 +71,8 @@ class Plugin:
             self._place.fill(self._station)
             self._station.start()
         gevent.signal_handler(signal.SIGINT, self._interrupted)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+            gevent.signal_handler(signal.SIGHUP, self._hung_up)
 
     def _welcomed(self, profile: str) -> None:
         """A worker takes the master's populations, whatever profile it was started with."""
@@ -107,6 +109,11 @@ class Plugin:
             _log.error("interrupted again: ending at once, what was recorded stays")
             os._exit(3)
         gevent.spawn(self._end_in_order)
+
+    def _hung_up(self) -> None:
+        """SIGHUP, which a closing terminal sends more than once: ends the run in order."""
+        if not self._signals:
+            self._interrupted()
 
     def _end_in_order(self) -> None:
         if self._director is not None:

@@ -190,6 +190,7 @@ def test_web_ui_refuses_a_start_that_breaks_a_rule(tmp_path: Path, started: list
     ("more", "number", "whole_group"),
     [
         pytest.param(("--headless",), signal.SIGTERM, False, id="SIGTERM, one process"),
+        pytest.param(("--headless",), signal.SIGHUP, False, id="a terminal that closes"),
         pytest.param(("--headless", "--processes", "2"), signal.SIGTERM, False, id="SIGTERM, two workers"),
         pytest.param(("--headless", "--processes", "2"), signal.SIGINT, True, id="Ctrl-C reaches all at once"),
         pytest.param(("--autostart",), signal.SIGINT, False, id="Ctrl-C, web UI"),
