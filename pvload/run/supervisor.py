@@ -36,6 +36,7 @@ LOOK_EVERY_S: Final = 0.5
 INTERRUPTED_EXIT_CODE: Final = 3
 INVALID_EXIT_CODE: Final = 4
 REPORT_WAIT_S: Final = 15.0
+SPOOL_WAIT_S: Final = 5.0
 FRAMES_PATIENCE_S: Final = 30.0
 CAMERA_WARNING: Final = "the camera may still run: the next run will find it running"
 
@@ -122,10 +123,14 @@ class Supervisor:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Counts Ctrl-C, SIGTERM and SIGHUP while the child runs; a SIGHUP that nohup has switched off stays so."""
+        """Counts Ctrl-C and SIGTERM while the child runs, and one SIGHUP: a terminal that closes sends several.
 
-        def count(_number: int, _frame: Any) -> None:
-            self._interrupts += 1
+        A SIGHUP that nohup has switched off stays so.
+        """
+
+        def count(number: int, _frame: Any) -> None:
+            if number != signal.SIGHUP or not self._interrupts:
+                self._interrupts += 1
 
         numbers = [signal.SIGINT, signal.SIGTERM]
         numbers += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
@@ -220,10 +225,18 @@ class Supervisor:
         deadline_s = time.monotonic() + REPORT_WAIT_S
         while not report.exists() and time.monotonic() < deadline_s:
             time.sleep(TICK_S)
-        remove_empty(self._spool)
+        self._clear_spool()
         self._outcome.report = report if report.exists() else None
         self._outcome.verdict = "INCONCLUSIVE" if report.exists() else ""
         return report.exists() and not self._overdue
+
+    def _clear_spool(self) -> None:
+        """The engines, which end by themselves, empty their spools; nobody else is left to remove the folders."""
+        deadline_s = time.monotonic() + SPOOL_WAIT_S
+        remove_empty(self._spool)
+        while self._spool is not None and self._spool.exists() and time.monotonic() < deadline_s:
+            time.sleep(TICK_S)
+            remove_empty(self._spool)
 
     def _reap(self, child: subprocess.Popen[bytes]) -> None:
         """No child is left behind, whatever happened here."""

@@ -27,6 +27,7 @@ from drive import (
     until,
 )
 from pvload._pb import daq_pb2, daq_pb2_grpc
+from pvload.load.spools import memory_place
 from pvload.wire.journal import JournalReader
 
 
@@ -76,6 +77,8 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path, started: list[Command]) ->
     command.signal(signal.SIGINT)
     assert command.wait(30) == 3, command.stdout + command.stderr
     command.nothing_left()
+    run = json.loads((sole_run(tmp_path) / "manifest.json").read_text())["run"]
+    assert not memory_place(run).exists() or any(path.is_file() for path in memory_place(run).rglob("*"))
 
 
 def test_a_daemon_that_refuses_connections_is_invalid_and_soon(tmp_path: Path, started: list[Command]) -> None:

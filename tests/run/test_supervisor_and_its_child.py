@@ -99,11 +99,22 @@ def test_a_child_that_never_begins_is_killed(case: _Case) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 def test_each_way_of_being_told_to_end_is_passed_on_in_order(case: _Case, number: int) -> None:
-    """A terminal that is closed is one of them; Locust's log is kept with the run."""
+    """A terminal that closes is one of them; Locust's log is kept with the run."""
     case.signal_when_it_records(number)
     assert case.run("obedient", Patience()).exit_code == 3
     assert "a line of Locust's log" in (case.run_dir / "logs" / "locust.log").read_text()
     assert not list(case.folder.glob("pvload-locust-*"))
+
+
+def test_a_terminal_that_closes_sends_more_than_one_signal(case: _Case) -> None:
+    """They count as one; a Ctrl-C after them is the second."""
+    one = Supervisor(Wish(profile="smoke"), LineDisplay(case.said), check(load("smoke").profile))
+    with one._signals():
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        assert one._interrupts == 1
+        signal.raise_signal(signal.SIGINT)
+        assert one._interrupts == 2
 
 
 def test_a_hang_up_that_was_switched_off_stays_so(case: _Case) -> None:
