@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from pvload.cli.output import show
-from pvload.report.recompute import recompute
+from pvload.report.recompute import reported
 from pvload.wire.run_directory import REPORT
 
 _HEAD_LINES: Final = 10
@@ -20,8 +20,8 @@ def report(
     whole: Annotated[bool, typer.Option("--whole", help="Print the whole report.")] = False,
 ) -> None:
     """Make the report of a run again; the exit code is the verdict's."""
-    _, verdict = recompute(run)
-    text = (run / REPORT).read_text().splitlines()
-    shown = "\n".join(text if whole else takewhile(str.strip, islice(text, _HEAD_LINES))).rstrip()
-    show(f"{shown}\n\nreport     {run / REPORT}")
-    raise typer.Exit(verdict.exit_code)
+    made = reported(run)
+    lines = made.text.splitlines()
+    shown = "\n".join(lines if whole else takewhile(str.strip, islice(lines, _HEAD_LINES))).rstrip()
+    show(f"{shown}\n\nreport     {made.unwritten or run / REPORT}")
+    raise typer.Exit(made.verdict.exit_code)

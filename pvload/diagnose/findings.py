@@ -28,7 +28,7 @@ _EDGE_S: Final = 0.1
 _DRIVER_CLASSES: Final = frozenset({"driver_error", "panic", "stall_end", "unlock"})
 
 _LOST: Final = {
-    "backpressure": "skipped by the server for a slow client",
+    "backpressure": "dropped by the server (its own count; for a slow client, it says)",
     "unseen": "lost in the server without a word",
     "transport": "sent by the server's count and not received",
     "undecided": "lost in the server or on the way, which is not decidable",

@@ -28,7 +28,13 @@ def settle(
     if frames and rate_hz:
         more.append(f"run.duration={frames / rate_hz:g}s")
     loaded = source.load(more)
-    plan = check(loaded.profile, users=users, force=bool(options.get("pvload_force")), client_addresses=max(1, hosts))
+    plan = check(
+        loaded.profile,
+        users=users,
+        force=bool(options.get("pvload_force")),
+        client_addresses=max(1, hosts),
+        source=str(loaded.source),
+    )
     counts = {share.population: share.count for share in plan.shares}
     populations = [one.model_copy(update={"count": counts[one.name]}) for one in loaded.profile.users]
     profile = loaded.profile.model_copy(update={"users": populations})

@@ -87,5 +87,9 @@ def read_manifest(folder: Path) -> Manifest:
 def replace_text(path: Path, text: str) -> None:
     """Writes `text` so that a reader sees the old file or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
