@@ -28,7 +28,7 @@ _EDGE_S: Final = 0.1
 _DRIVER_CLASSES: Final = frozenset({"driver_error", "panic", "stall_end", "unlock"})
 
 _LOST: Final = {
-    "backpressure": "dropped by the server (its own count; for a slow client, it says)",
+    "backpressure": "dropped for a slow client by the server's own count",
     "unseen": "lost in the server without a word",
     "transport": "sent by the server's count and not received",
     "undecided": "lost in the server or on the way, which is not decidable",
