@@ -201,6 +201,7 @@ def test_frames_of_one_hole_are_all_there_is_to_say() -> None:
     stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20).frame(2.2, 21, sent=21, dropped=1)
     (loss,) = findings(summary(stream.end(2.3)))
     assert loss.text == (
-        "1 frame missing on viewer/0, dropped for a slow client by the server's own count (between frame_number 19 and 21); "
+        "1 frame missing on viewer/0, dropped for a slow client by the server's own count "
+        "(between frame_number 19 and 21); "
         "1 in all (4.5 %)"
     )
