@@ -47,7 +47,10 @@ class Closing:
             remove_empty(memory_place(run.id))
             remove_empty(run.folder.path / "spool")
             verdict = run.result.verdict if run.result is not None else ""
-            self._voice.remark(run.folder.note(ended=reason, camera_at_end=self._parameters, verdict=verdict))
+            before, after = run.folder.manifest.camera_at_start, self._parameters
+            changed = {name: [value, after[name]] for name, value in before.items() if after.get(name, value) != value}
+            note = run.folder.note(ended=reason, camera_at_end=after, camera_changed=changed, verdict=verdict)
+            self._voice.remark(note)
 
     def _end_stations(self, reason: str, end_ns: int) -> None:
         run, stations = self._run, self._stations

@@ -69,6 +69,7 @@ class Ready:
     failed: str = ""
     sender: str = ""
     engine_pid: int = 0
+    pid: int = 0
     same_host: bool = True
 
 

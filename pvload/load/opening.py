@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -27,6 +28,7 @@ class Opening:
 
     def __init__(self, run: DirectorRun, stations: Stations, *, clock: Clock, voice: Voice) -> None:
         self._run = run
+        self._supervised = voice.supervised
         self._stations = stations
         self._clock = clock
         self._voice = voice
@@ -60,10 +62,12 @@ class Opening:
             raise Interrupted("interrupted before it began")
 
     def _start_monitor(self) -> None:
-        stations = self._run.stations.values()
-        engines = {f"engine-{one.worker}": one.engine_pid for one in stations if one.same_host}
+        here = [one for one in self._run.stations.values() if one.same_host]
+        watched = {f"engine-{one.worker}": one.engine_pid for one in here}
+        watched |= {f"locust-{one.worker}": one.pid for one in here if one.pid != os.getpid()}
+        watched |= {"supervisor": os.getppid()} if self._supervised else {}
         try:
-            self._run.processes.start_monitor(engines)
+            self._run.processes.start_monitor(watched)
         except ChildError as exc:
             self._voice.remark(f"no witness of host and log: {exc}")
 

@@ -76,7 +76,7 @@ class Processes:
         self._collector_host = bind
         self._launch_collector()
 
-    def start_monitor(self, engines: dict[str, int]) -> None:
+    def start_monitor(self, others: dict[str, int]) -> None:
         """Starts the witness of host, processes and the daemon's log; without one its criteria are not checked."""
         wishes, target = self._profile.monitor, self._profile.target
         if not (wishes.host or wishes.log):
@@ -89,7 +89,7 @@ class Processes:
         arguments += ["--pid", str(pid)] if pid else []
         arguments += ["--log", log] if log and wishes.log else []
         collector = self._collector.pid if self._collector is not None else 0
-        watched = {**engines, "collector": collector, "locust": os.getpid()}
+        watched = {**others, "collector": collector, "locust": os.getpid()}
         for name, process in watched.items():
             arguments += ["--watch", f"{name}={process}"] if process else []
         monitor = LineChild("monitor", arguments, log=self._folder.log("monitor"))

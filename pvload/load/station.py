@@ -194,7 +194,7 @@ class Station:
             run.wanted.set()
         self._began.set()
         answer = messages.Ready(
-            run=word.run, worker=worker, sender=ready.sender, engine_pid=ready.pid, same_host=same_host
+            run=word.run, worker=worker, sender=ready.sender, engine_pid=ready.pid, pid=os.getpid(), same_host=same_host
         )
         say(self.runner, answer)
 

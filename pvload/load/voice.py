@@ -21,7 +21,8 @@ class Voice:
     """Says what a run came to."""
 
     def __init__(self, *, supervised: bool) -> None:
-        self._supervised = supervised
+        self.supervised = supervised
+        """`pvload run` started this Locust and reads what is said."""
         self._report = ""
 
     def began(self, folder: Path, run: str, *, ends: str) -> None:
@@ -47,7 +48,7 @@ class Voice:
 
     def head(self) -> None:
         """The first lines of the last run's report, for a person."""
-        if self._supervised or not self._report:
+        if self.supervised or not self._report:
             return
         try:
             with Path(self._report).open() as text:
@@ -57,9 +58,9 @@ class Voice:
         self._say({}, f"\n{''.join(lines)}\nreport     {self._report}")
 
     def _say(self, fields: dict[str, Any], text: str, *, stream: Any = None) -> None:
-        out = sys.stdout if self._supervised or stream is None else stream
+        out = sys.stdout if self.supervised or stream is None else stream
         try:
-            out.write((json.dumps(fields) if self._supervised else text) + "\n")
+            out.write((json.dumps(fields) if self.supervised else text) + "\n")
             out.flush()
         except OSError:
             pass  # nobody listens any more; the run directory has it all

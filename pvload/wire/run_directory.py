@@ -53,6 +53,8 @@ class Manifest:
     camera_at_start: dict[str, str] = field(default_factory=dict)
     """Every camera parameter before pvload changed any."""
     camera_at_end: dict[str, str] = field(default_factory=dict)
+    camera_changed: dict[str, list[str]] = field(default_factory=dict)
+    """What differs between the two, name -> [at start, at end]; a parameter that one side lacks is not among them."""
     ended: str = ""
     """Set at the end: duration | interrupted | failed; empty in a run that was killed."""
     verdict: str = ""

@@ -17,7 +17,7 @@ from pvload.wire import run_directory
 DURATION_MIN = 10
 ALLOWED_SHARE = 0.02
 ALLOWED_BYTES = 8 * 1024 * 1024
-WATCHED = {"target", "collector", "engine-local", "locust", "monitor"}
+WATCHED = {"target", "collector", "engine-local", "locust", "monitor", "supervisor"}
 
 pytestmark = pytest.mark.soak
 
