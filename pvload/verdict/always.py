@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pvload.stats.summary import Call, Summary
+from pvload.verdict.doubt import Doubt
 from pvload.verdict.judgement import Judged, Result
-from pvload.verdict.streams import accepted
+from pvload.verdict.streams import accepted, no_frame_but_records_missing
 from pvload.verdict.words import count, seconds
 
 
@@ -26,15 +27,16 @@ def duration(summary: Summary) -> Judged:
     return _judged("duration", Result.INCONCLUSIVE, why, facts.length_s)
 
 
-def frames(summary: Summary) -> Judged:
-    """Every subscriber was accepted and got frames when they were due."""
+def frames(summary: Summary, doubt: Doubt) -> Judged:
+    """Every subscriber was accepted and got frames when they were due; a missing record may have been a frame."""
     if not summary.subscribers:
         failed = summary.note_counts.get("operator_failed", 0) or summary.note_counts.get("unknown_device", 0)
         reason = _note(summary, "operator_failed", "unknown_device", "not_connected") if failed else _never(summary)
         return _judged("frames", Result.INVALID, reason or "no stream was ever opened")
     threshold = summary.run.stalls.threshold_s
     for one in summary.subscribers:
-        if accepted(one) and one.figures.frames == 0 and one.figures.due_s > threshold:
+        sure = one.figures.frames == 0 and not doubt.stream_records
+        if accepted(one) and sure and one.figures.due_s > threshold:
             reason = f"{one.name} was accepted and got no frame in {seconds(one.figures.due_s)} of due time"
             return _judged("frames", Result.FAIL, reason, 0.0, subject=one.name)
     refused = [one for one in summary.subscribers if not accepted(one)]
@@ -45,6 +47,9 @@ def frames(summary: Summary) -> Judged:
     if summary.users_failed:
         return _judged("frames", Result.INVALID, f"{count(summary.users_failed, 'user')} could not start")
     silent = next((one for one in summary.subscribers if one.figures.frames == 0), None)
+    if silent is not None and doubt.stream_records:
+        reason = no_frame_but_records_missing(silent, doubt)
+        return _judged("frames", Result.INVALID, reason, 0.0, subject=silent.name)
     if silent is not None:
         result = Result.INVALID if silent.figures.blind_s > 0 else Result.INCONCLUSIVE
         reason = f"{silent.name} got no frame, in only {seconds(silent.figures.due_s)} of due time"

@@ -41,7 +41,7 @@ def judge(summary: Summary, criteria: Criteria, *, camera_may_be_running: bool =
     doubt = doubt_of(summary)
     found = (
         always.duration(summary),
-        always.frames(summary),
+        always.frames(summary, doubt),
         always.admission(summary),
         always.camera_as_planned(summary, may_be_running=camera_may_be_running),
         always.accounting(summary),

@@ -62,6 +62,10 @@ def _findings(
     figures, name = subscriber.figures, subscriber.name
     if not accepted(subscriber):
         return [Finding(None, f"{name} was never accepted by the target, so nothing was measured", Result.INVALID)]
+    if measure is connect and figures.connect_ms.max is not None:
+        return measure(subscriber, doubt, limit)  # a connect time needs no frame
+    if figures.frames == 0 and doubt.stream_records:
+        return [Finding(None, no_frame_but_records_missing(subscriber, doubt), Result.INVALID)]
     if figures.frames == 0 and figures.due_s > threshold_s:
         silent = f"{name} was accepted and got no frame in {seconds(figures.due_s)} of due time"
         return [Finding(None, silent, Result.FAIL, at_s=_first_stall_at(figures))]
@@ -69,6 +73,14 @@ def _findings(
         result = Result.INVALID if figures.blind_s > 0 else Result.INCONCLUSIVE
         return [Finding(None, f"{name} had {seconds(figures.due_s)} of due time, too little to judge", result)]
     return measure(subscriber, doubt, limit)
+
+
+def no_frame_but_records_missing(subscriber: Subscriber, doubt: Doubt) -> str:
+    """Why a subscriber without a frame has not failed: a missing record may have been one."""
+    return (
+        f"{subscriber.name} was accepted and no frame of it is known in {seconds(subscriber.figures.due_s)} of due "
+        f"time, but {count(doubt.stream_records, 'record')} missing could have been frames"
+    )
 
 
 def _first_stall_at(figures: Figures) -> float | None:
@@ -210,16 +222,18 @@ def _missing(missing: Missing, due: float) -> str:
 def longest_stall(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> Iterable[Finding]:
     """Every listed stall is judged with its own doubt: a long doubtful one must not hide a shorter certain one."""
     figures = subscriber.figures
-    findings = [_stall(subscriber.name, stall, limit) for stall in figures.stalls.listed]
+    findings = [_stall(subscriber.name, stall, doubt, limit) for stall in figures.stalls.listed]
     unseen = doubt.longest_blind_s
     longest = figures.stalls.longest_s if figures.stalls.count else figures.gaps.longest_s
     if figures.stalls.count and not findings:
         doubtful = figures.stalls.longest_uncertainty_s
-        figure = measured(longest, own_down=doubtful, own_up=doubtful, least=0.0)
+        shorter = max(doubtful, _cut_off(longest, doubt))
+        figure = measured(longest, own_down=shorter, own_up=doubtful, least=0.0)
         findings.append(Finding(figure, f"{subscriber.name}: no frame for {seconds(longest)}", upper=limit, unit="s"))
     if not findings:
         slack = doubt.lag_s if longest > 0 else 0.0
-        figure = measured(longest, own_down=slack, own_up=max(slack, unseen - longest), least=0.0)
+        shorter = max(slack, _cut_off(longest, doubt))
+        figure = measured(longest, own_down=shorter, own_up=max(slack, unseen - longest), least=0.0)
         reason = f"{subscriber.name}: longest gap between frames {seconds(longest)}"
         findings.append(Finding(figure, reason, upper=limit, unit="s", n=figures.frames))
     elif limit is not None and unseen > limit:
@@ -229,11 +243,17 @@ def longest_stall(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> 
     return findings
 
 
-def _stall(name: str, stall: Stall, limit: float | None) -> Finding:
+def _cut_off(length_s: float, doubt: Doubt) -> float:
+    """Seconds by which missing records, were they frames spread evenly over a gap, could shorten its longest part."""
+    return length_s - length_s / (doubt.stream_records + 1)
+
+
+def _stall(name: str, stall: Stall, doubt: Doubt, limit: float | None) -> Finding:
     going_on = ", still going on when it was cut" if stall.censored else ""
     before = f"after {count(stall.frame_index, 'frame')}" if stall.frame_index else "from its opening on"
     reason = f"{name}: no frame for {seconds(stall.length_s)} at {seconds(stall.at_s)}, {before}{going_on}"
-    figure = measured(stall.length_s, own_down=stall.uncertainty_s, own_up=stall.uncertainty_s, least=0.0)
+    shorter = max(stall.uncertainty_s, _cut_off(stall.length_s, doubt))
+    figure = measured(stall.length_s, own_down=shorter, own_up=stall.uncertainty_s, least=0.0)
     return Finding(figure, reason, upper=limit, unit="s", n=1, at_s=stall.at_s)
 
 
@@ -245,7 +265,8 @@ def longest_silence(subscriber: Subscriber, doubt: Doubt, limit: float | None) -
     own_up = max(own, doubt.longest_blind_s - length, min(doubt.lag_s, length))
     when = "" if at_s is None else f" at {seconds(at_s)}"
     reason = f"{subscriber.name}: {seconds(length)} without a frame{when}, reconnects included"
-    figure = measured(length, own_down=max(own, min(doubt.lag_s, length)), own_up=own_up, least=0.0)
+    own_down = max(own, min(doubt.lag_s, length), _cut_off(length, doubt))
+    figure = measured(length, own_down=own_down, own_up=own_up, least=0.0)
     return [Finding(figure, reason, upper=limit, unit="s", n=figures.frames, at_s=at_s)]
 
 
@@ -267,7 +288,7 @@ def coverage(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> Itera
         least=0.0,
     )
     reason = f"{subscriber.name}: {percent(figures.coverage)} of {due:,.0f} due frames came"
-    return [Finding(figure, reason, lower=limit, unit="ratio", n=figures.frames)]
+    return [Finding(figure, reason, lower=limit, unit="ratio", n=figures.judged_frames)]
 
 
 def age(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> Iterable[Finding]:
@@ -305,7 +326,14 @@ def jitter(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> Iterabl
     own = 2 * doubt.typical_lag_s * 1000
     figure = measured(figures.jitter_ms, own_down=own, own_up=_unknown_tail(figures, doubt), least=0.0)
     reason = f"{subscriber.name}: jitter {ms(figures.jitter_ms)}"
-    return [Finding(figure, reason, upper=limit, unit="ms", n=figures.frames)]
+    return [Finding(figure, reason, upper=limit, unit="ms", n=figures.judged_frames)]
+
+
+def _slowest(value_ms: float, relative_error: float, doubt: Doubt) -> Measurement:
+    """The maximum over calls: the record of a slower one may be among the missing."""
+    slower = math.inf if doubt.stream_records else 0.0
+    lag_ms = doubt.lag_s * 1000
+    return measured(value_ms, own_down=lag_ms, own_up=slower, other=value_ms * relative_error, least=0.0)
 
 
 def connect(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> Iterable[Finding]:
@@ -313,9 +341,7 @@ def connect(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> Iterab
     quantiles = subscriber.figures.connect_ms
     if quantiles.max is None:
         return [Finding(None, f"{subscriber.name}: no connect time was measured")]
-    figure = measured(
-        quantiles.max, own_down=doubt.lag_s * 1000, other=quantiles.max * quantiles.relative_error, least=0.0
-    )
+    figure = _slowest(quantiles.max, quantiles.relative_error, doubt)
     reason = f"{subscriber.name}: its slowest connect took {ms(quantiles.max)}"
     return [Finding(figure, reason, upper=limit, unit="ms", n=quantiles.n)]
 
@@ -325,8 +351,6 @@ def first_frame(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> It
     quantiles = subscriber.figures.first_frame_ms
     if quantiles.max is None:
         return [Finding(None, f"{subscriber.name}: no first frame was measured")]
-    figure = measured(
-        quantiles.max, own_down=doubt.lag_s * 1000, other=quantiles.max * quantiles.relative_error, least=0.0
-    )
+    figure = _slowest(quantiles.max, quantiles.relative_error, doubt)
     reason = f"{subscriber.name}: its slowest first frame came {ms(quantiles.max)} after the opening"
     return [Finding(figure, reason, upper=limit, unit="ms", n=quantiles.n)]
