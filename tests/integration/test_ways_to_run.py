@@ -49,6 +49,15 @@ def started() -> Iterator[list[Command]]:
         command.kill()
 
 
+def test_scenario_a_passes_at_full_size(tmp_path: Path, started: list[Command]) -> None:
+    """2048x2048 at 100 ms from the simulator, by the letter of the scenario but for its length."""
+    command = pvload(tmp_path, "run", "scenario-a", "--duration", "8s")
+    started.append(command)
+    assert command.wait() == 0, command.stdout + command.stderr
+    device = summary(sole_run(tmp_path))["devices"][0]
+    assert device["figures"]["decoded_bytes"] == device["figures"]["frames"] * 2048 * 2048 * 2
+
+
 def test_pvload_run_ends_with_pass_and_leaves_a_whole_run_directory(tmp_path: Path, started: list[Command]) -> None:
     """`pvload run`: exit code 0, every file, the repeatable command, no process left behind."""
     command = pvload(tmp_path, "run", "smoke", "--duration", "6s", "--label", "bench=none")
