@@ -39,15 +39,17 @@ class Outcome:
     """The zero of the summary's `at_s`, CLOCK_MONOTONIC of this host as in the ledger."""
     truth: CallTruth
     """Of the frames that the engine received."""
+    threshold_s: float
+    """Longer than this is a stall."""
 
 
-def profile_of(faults: tuple[Fault, ...]) -> Profile:
-    """Small frames every 40 ms, one subscriber, a stall threshold of 0.5 s."""
+def profile_of(faults: tuple[Fault, ...], threshold_s: float) -> Profile:
+    """Small frames every 40 ms, one subscriber."""
     return Profile(
         run=Run(name="ledger", duration=4.0, warm_up=0.2),
         camera=Camera(exposure_ms=PERIOD_S * 1000, roi=Roi(x=0, y=0, width=64, height=64)),
         users=[Users(name="viewer", payload="decoded")],
-        criteria=Criteria(longest_stall_s=THRESHOLD_S),
+        criteria=Criteria(longest_stall_s=threshold_s),
         simulator=Simulator(model="grid", faults=list(faults)),
     )
 
@@ -59,19 +61,19 @@ def expected_messages(faults: tuple[Fault, ...]) -> int:
     return FRAMES - lost + again - 4
 
 
-def run_schedule(folder: Path, faults: tuple[Fault, ...]) -> Outcome:
+def run_schedule(folder: Path, faults: tuple[Fault, ...], *, threshold_s: float = THRESHOLD_S) -> Outcome:
     """One run, closed by the subscriber once it has nearly all that the schedule lets through."""
-    with running(folder, profile_of(faults)) as rig:
+    with running(folder, profile_of(faults, threshold_s)) as rig:
         rig.start_camera()
         call_id = rig.open(stop_after_frames=expected_messages(faults))
         assert rig.engine is not None
-        ended = rig.engine.answer("ended", id=call_id, timeout_s=10.0)
+        ended = rig.engine.answer("ended", id=call_id, timeout_s=10.0 + sum(fault.duration for fault in faults))
         result = rig.end([])
         assert result["verdict"] in ("PASS", "FAIL", "INVALID", "INCONCLUSIVE")
         summary = rig.summary()
         received = getattr(ended, "frames", 0)
     truth = received_truth(folder / run_directory.LEDGER, received)
-    return Outcome(summary["calls"][0], summary["facts"]["start_ns"], truth)
+    return Outcome(summary["calls"][0], summary["facts"]["start_ns"], truth, threshold_s)
 
 
 def received_truth(ledger: Path, received: int) -> CallTruth:
@@ -106,7 +108,8 @@ def differences(outcome: Outcome) -> list[str]:
 
 def stall_differences(outcome: Outcome) -> list[str]:
     """Stalls against send gaps, in order: starts and lengths within one period plus the stall's uncertainty."""
-    gaps = [(start / 1e9, length / 1e9) for start, length in outcome.truth.gaps_longer_than(int(THRESHOLD_S * 1e9))]
+    threshold_ns = int(outcome.threshold_s * 1e9)
+    gaps = [(start / 1e9, length / 1e9) for start, length in outcome.truth.gaps_longer_than(threshold_ns)]
     zero_s = outcome.start_ns / 1e9
     stalls = outcome.call["figures"]["stalls"]["listed"]
     if len(gaps) != len(stalls):
