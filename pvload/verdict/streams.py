@@ -65,7 +65,9 @@ def _findings(
     if measure is connect and figures.connect_ms.max is not None:
         return measure(subscriber, doubt, limit)  # a connect time needs no frame
     if figures.frames == 0 and doubt.stream_records:
-        return [Finding(None, no_frame_but_records_missing(subscriber, doubt), Result.INVALID)]
+        gaps = measure(subscriber, doubt, limit) if measure in (longest_stall, longest_silence) else ()
+        unknown = Finding(None, no_frame_but_records_missing(subscriber, doubt), Result.INVALID)
+        return [one for one in gaps if _is_sure_failure(one)] or [unknown]
     if figures.frames == 0 and figures.due_s > threshold_s:
         silent = f"{name} was accepted and got no frame in {seconds(figures.due_s)} of due time"
         return [Finding(None, silent, Result.FAIL, at_s=_first_stall_at(figures))]
@@ -73,6 +75,12 @@ def _findings(
         result = Result.INVALID if figures.blind_s > 0 else Result.INCONCLUSIVE
         return [Finding(None, f"{name} had {seconds(figures.due_s)} of due time, too little to judge", result)]
     return measure(subscriber, doubt, limit)
+
+
+def _is_sure_failure(finding: Finding) -> bool:
+    """A gap too long to have been parted by so few records, whatever they were."""
+    figure = finding.figure
+    return figure is not None and decide(figure, lower=finding.lower, upper=finding.upper) is Result.FAIL
 
 
 def no_frame_but_records_missing(subscriber: Subscriber, doubt: Doubt) -> str:
@@ -227,12 +235,12 @@ def longest_stall(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> 
     longest = figures.stalls.longest_s if figures.stalls.count else figures.gaps.longest_s
     if figures.stalls.count and not findings:
         doubtful = figures.stalls.longest_uncertainty_s
-        shorter = max(doubtful, _cut_off(longest, doubt))
+        shorter = _cut_off(longest, doubtful, doubt)
         figure = measured(longest, own_down=shorter, own_up=doubtful, least=0.0)
         findings.append(Finding(figure, f"{subscriber.name}: no frame for {seconds(longest)}", upper=limit, unit="s"))
     if not findings:
         slack = doubt.lag_s if longest > 0 else 0.0
-        shorter = max(slack, _cut_off(longest, doubt))
+        shorter = _cut_off(longest, slack, doubt)
         figure = measured(longest, own_down=shorter, own_up=max(slack, unseen - longest), least=0.0)
         reason = f"{subscriber.name}: longest gap between frames {seconds(longest)}"
         findings.append(Finding(figure, reason, upper=limit, unit="s", n=figures.frames))
@@ -243,16 +251,19 @@ def longest_stall(subscriber: Subscriber, doubt: Doubt, limit: float | None) -> 
     return findings
 
 
-def _cut_off(length_s: float, doubt: Doubt) -> float:
-    """Seconds by which missing records, were they frames spread evenly over a gap, could shorten its longest part."""
-    return length_s - length_s / (doubt.stream_records + 1)
+def _cut_off(length_s: float, own_s: float, doubt: Doubt) -> float:
+    """Seconds by which a gap could be shorter: own_s of it may be ours, and what is left may have been parted.
+
+    Missing records, were they frames spread evenly over the rest, leave a part of rest / (records + 1).
+    """
+    return length_s - max(0.0, length_s - own_s) / (doubt.stream_records + 1)
 
 
 def _stall(name: str, stall: Stall, doubt: Doubt, limit: float | None) -> Finding:
     going_on = ", still going on when it was cut" if stall.censored else ""
     before = f"after {count(stall.frame_index, 'frame')}" if stall.frame_index else "from its opening on"
     reason = f"{name}: no frame for {seconds(stall.length_s)} at {seconds(stall.at_s)}, {before}{going_on}"
-    shorter = max(stall.uncertainty_s, _cut_off(stall.length_s, doubt))
+    shorter = _cut_off(stall.length_s, stall.uncertainty_s, doubt)
     figure = measured(stall.length_s, own_down=shorter, own_up=stall.uncertainty_s, least=0.0)
     return Finding(figure, reason, upper=limit, unit="s", n=1, at_s=stall.at_s)
 
@@ -265,7 +276,7 @@ def longest_silence(subscriber: Subscriber, doubt: Doubt, limit: float | None) -
     own_up = max(own, doubt.longest_blind_s - length, min(doubt.lag_s, length))
     when = "" if at_s is None else f" at {seconds(at_s)}"
     reason = f"{subscriber.name}: {seconds(length)} without a frame{when}, reconnects included"
-    own_down = max(own, min(doubt.lag_s, length), _cut_off(length, doubt))
+    own_down = _cut_off(length, max(own, min(doubt.lag_s, length)), doubt)
     figure = measured(length, own_down=own_down, own_up=own_up, least=0.0)
     return [Finding(figure, reason, upper=limit, unit="s", n=figures.frames, at_s=at_s)]
 

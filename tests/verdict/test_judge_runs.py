@@ -332,6 +332,14 @@ def test_the_run_takes_the_worst_and_tells_everything_that_was_against_it() -> N
     assert [line.split(":")[0] for line in verdict.why[1:]] == ["accounting", "duration", "fps_within"]
 
 
+@pytest.mark.parametrize(("records", "result"), [(1, Result.FAIL), (28, Result.FAIL), (30, Result.INVALID)])
+def test_few_missing_records_cannot_hide_that_a_stream_was_dead(records: int, result: Result) -> None:
+    """60 s without a frame: one record parts it into 30 s, thirty may part it into less than the 2 s allowed."""
+    dead = stalls(replace(stall(), length_s=60.0, at_s=0.0, uncertainty_s=0.0))
+    of = summary(subscriber(figures=replace(silent(60.0), stalls=dead)), accounting=lost(records))
+    assert judged(of, "longest_stall_s").result is result
+
+
 def test_a_run_stopped_by_hand_before_its_first_stream_says_nothing() -> None:
     """Unless something had gone wrong by then, which stays INVALID."""
     stopped = summary_of((), facts=facts(ended="interrupted", length_s=0.0))
