@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
+from pvload.report.minutes import minutes
 from pvload.report.sections import accounting, calls, criteria, streams, witnesses
 from pvload.report.table import WIDTH, bullet, cut, paragraph
 from pvload.report.worst import fitness, what_happened, worst_thing
@@ -34,6 +35,7 @@ def render_text(summary: Summary, verdict: Verdict, manifest: Manifest | None) -
         "Accounting": accounting(summary),
         "Criteria": criteria(verdict),
         "Streams": streams(summary),
+        "Minute by minute": minutes(summary),
         "Calls": calls(summary),
         "Witnesses": witnesses(summary),
         "Notes": _notes(summary),

@@ -94,7 +94,7 @@ class CallFold:
         self._count(rows, columns)
         loss = self.steps.add(columns)
         self._grid(columns, loss)
-        self._windows(rows, t_ns)
+        self._windows(rows, columns)
         self._missing(loss)
         self._settle(self.last_ns, rows, columns, loss)
 
@@ -175,13 +175,7 @@ class CallFold:
         told = np.flatnonzero(columns.metrics)
         if told.size:
             last = told[-1]
-            tally.server = ServerNote(
-                at_ns=int(columns.t_ns[last]),
-                frames_sent=int(columns.sent[last]),
-                frames_dropped=int(columns.dropped[last]),
-                current_fps=float(rows["current_fps"][last]),
-                avg_latency_ms=float(rows["avg_latency_ms"][last]),
-            )
+            tally.server = _server_note(rows, columns, int(last))
 
     def _first_due(self, at_ns: int) -> int:
         """When the stream was both open and wanted, as of a first frame at at_ns."""
@@ -213,7 +207,8 @@ class CallFold:
         self.grid.add(columns.number[part], columns.source_ns[part], columns.t_ns[part])
         self._grid_last = int(columns.number[stop - 1])
 
-    def _windows(self, rows: Records, t_ns: Int64s) -> None:
+    def _windows(self, rows: Records, columns: Columns) -> None:
+        t_ns = columns.t_ns
         first, last = self._basis.window(int(t_ns[0])), self._basis.window(int(t_ns[-1]))
         start = 0
         for index in range(first, last + 1):
@@ -222,11 +217,9 @@ class CallFold:
                 window = self.subscriber.window(index)
                 window.frames += stop - start
                 window.message_bytes += int(rows["message_bytes"][start:stop].sum(dtype=np.int64))
-                if rows["flags"][stop - 1] & FrameFlag.METRICS:
-                    last_row = rows[stop - 1]
-                    window.server(
-                        int(t_ns[stop - 1]), float(last_row["current_fps"]), float(last_row["avg_latency_ms"])
-                    )
+                told = np.flatnonzero(columns.metrics[start:stop])
+                if told.size:
+                    window.told(_server_note(rows, columns, start + int(told[-1])))
             start = stop
 
     def _missing(self, loss: Loss) -> None:
@@ -385,3 +378,14 @@ class CallFold:
         if unstated:
             measured = NS_PER_S / float(np.median(self._rates)) if self._rates.size >= RATE_LEAST else 0.0
             tally.rates[(measured, False)] += unstated
+
+
+def _server_note(rows: Records, columns: Columns, row: int) -> ServerNote:
+    """What the server said of itself with one frame."""
+    return ServerNote(
+        at_ns=int(columns.t_ns[row]),
+        frames_sent=int(columns.sent[row]),
+        frames_dropped=int(columns.dropped[row]),
+        current_fps=float(rows["current_fps"][row]),
+        avg_latency_ms=float(rows["avg_latency_ms"][row]),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pvload.stats.config import FoldConfig
 from pvload.stats.figures import NS_PER_S, Scope, figures, seconds
 from pvload.stats.merge import Whole, shifted, wholes
+from pvload.stats.minutes import grid_ns, together
 from pvload.stats.sender import CallNote, SenderFold
 from pvload.stats.summary import (
     LIST_LIMIT,
@@ -55,6 +56,7 @@ def conclude(senders: list[SenderFold], config: FoldConfig, rejected: int) -> Su
         users_failed=sum(sender.account.users_failed for sender in senders),
         notes=notes,
         note_counts=note_counts,
+        run_windows=together(subscribers, facts, grid_ns(subscribers, facts)),
     )
 
 
@@ -138,7 +140,7 @@ def _devices(
     names = {whole.device for whole in subscribers}
     for sender in senders:
         names.update(name for name, edges in sender.basis.timeline.devices.items() if edges.edges)
-    found = []
+    found, grid = [], grid_ns(subscribers, facts)
     for name in sorted(names):
         own = [whole for whole in subscribers if whole.device == name]
         tally = Tally()
@@ -157,6 +159,7 @@ def _devices(
                 if example is None
                 else f"at {seconds(example[0], facts.start_ns):.1f} s: {example[1]}",
                 captured=max(captured)[1] if captured else None,
+                windows=together(own, facts, grid),
             )
         )
     return tuple(found)
@@ -202,7 +205,7 @@ def _quality(code: int) -> str:
 
 def _window(begin_ns: int, length_ns: int, tally: WindowTally, whole: Whole, facts: RunFacts) -> Window:
     end_ns = min(begin_ns + length_ns, max(facts.end_ns, begin_ns))
-    age = tally.age_p99_ns if whole.offset_known else None
+    age, server = tally.age_p99_ns if whole.offset_known else None, tally.server
     return Window(
         at_s=seconds(begin_ns, facts.start_ns),
         length_s=(end_ns - begin_ns) / NS_PER_S,
@@ -213,8 +216,10 @@ def _window(begin_ns: int, length_ns: int, tally: WindowTally, whole: Whole, fac
         longest_gap_s=tally.longest_gap_ns / NS_PER_S,
         age_p99_ms=None if age is None else age / 1e6,
         message_bytes=tally.message_bytes,
-        server_fps=tally.server_fps,
-        server_latency_ms=tally.server_latency_ms,
+        server_fps=None if server is None else server.current_fps,
+        server_latency_ms=None if server is None else server.avg_latency_ms,
+        server_frames_sent=None if server is None else server.frames_sent,
+        server_frames_dropped=None if server is None else server.frames_dropped,
     )
 
 

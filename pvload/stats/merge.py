@@ -115,7 +115,8 @@ def _windows(whole: Whole, part: _Part, offset: int) -> None:
     basis, factor = part.sender.basis, part.subscriber.factor
     for key, tally in part.subscriber.windows.items():
         begin = basis.window_begin(key * factor) + offset
-        moved = replace(tally, server_at_ns=tally.server_at_ns + offset)
+        server = tally.server
+        moved = replace(tally, server=None if server is None else replace(server, at_ns=server.at_ns + offset))
         whole.windows.setdefault((begin, factor * basis.window_ns), WindowTally()).merge(moved)
 
 

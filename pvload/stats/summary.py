@@ -229,7 +229,11 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One minute (or a multiple, in very long runs) of one subscriber."""
+    """One minute (or a multiple, in very long runs) of one subscriber, of a device or of the run.
+
+    Of a device and of the run it is over all their subscribers: counts and times are sums, so `frames / due_s` is the
+    rate of a stream; of the rest each field says what it is.
+    """
 
     at_s: float
     length_s: float
@@ -239,10 +243,19 @@ class Window:
     missing: int
     stalled_s: float
     longest_gap_s: float
+    """Of any subscriber."""
     age_p99_ms: float | None
+    """Of several subscribers: the worst one's, for percentiles do not add up; None if one has no known offset."""
     message_bytes: int
     server_fps: float | None
+    """By the last frame in the window; of several subscribers: the mean of theirs."""
     server_latency_ms: float | None
+    """By the last frame in the window; of several subscribers: the largest of theirs."""
+    server_frames_sent: int | None = None
+    """The server's count on the call of the last frame in the window; it begins anew with each call. Of a subscriber
+    only: a silent stream tells nothing, so a sum over streams would sink with every stall."""
+    server_frames_dropped: int | None = None
+    """Likewise; decimation by max_fps included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +304,8 @@ class Device:
     not_as_planned_example: str
     captured: int | None
     """StopStream's frames_captured, where one was answered."""
+    windows: tuple[Window, ...] = ()
+    """Over all its subscribers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,3 +504,5 @@ class Summary:
     """`class: text`, in order of time."""
     note_counts: dict[str, int] = field(default_factory=dict)
     """NoteClass name in lower case -> count."""
+    run_windows: tuple[Window, ...] = ()
+    """Minutes of the run, over all subscribers."""

@@ -45,9 +45,8 @@ class WindowTally:
     longest_gap_ns: int = 0
     age_p99_ns: float | None = None
     message_bytes: int = 0
-    server_at_ns: int = 0
-    server_fps: float | None = None
-    server_latency_ms: float | None = None
+    server: ServerNote | None = None
+    """The last one in the window."""
 
     def merge(self, other: WindowTally) -> None:
         """Adds another part of the same window; percentiles of parts are not added but the worse one is kept."""
@@ -60,19 +59,18 @@ class WindowTally:
         self.longest_gap_ns = max(self.longest_gap_ns, other.longest_gap_ns)
         self.aged(other.age_p99_ns)
         self.message_bytes += other.message_bytes
-        if other.server_fps is not None and other.server_latency_ms is not None:
-            self.server(other.server_at_ns, other.server_fps, other.server_latency_ms)
+        if other.server is not None:
+            self.told(other.server)
 
     def aged(self, p99_ns: float | None) -> None:
         """Keeps the worse 99th percentile."""
         if p99_ns is not None and (self.age_p99_ns is None or p99_ns > self.age_p99_ns):
             self.age_p99_ns = p99_ns
 
-    def server(self, at_ns: int, fps: float, latency_ms: float) -> None:
+    def told(self, note: ServerNote) -> None:
         """Keeps the later of the server's own figures."""
-        known = (self.server_at_ns, self.server_fps or 0.0, self.server_latency_ms or 0.0)
-        if self.server_fps is None or (at_ns, fps, latency_ms) > known:
-            self.server_at_ns, self.server_fps, self.server_latency_ms = at_ns, fps, latency_ms
+        if self.server is None or note > self.server:
+            self.server = note
 
 
 @dataclass(frozen=True, slots=True, order=True)
