@@ -43,11 +43,11 @@ class Outcome:
     """Longer than this is a stall."""
 
 
-def profile_of(faults: tuple[Fault, ...], threshold_s: float) -> Profile:
-    """Small frames every 40 ms, one subscriber."""
+def profile_of(faults: tuple[Fault, ...], threshold_s: float, *, period_s: float = PERIOD_S) -> Profile:
+    """Small frames on a grid of time, one subscriber."""
     return Profile(
         run=Run(name="ledger", duration=4.0, warm_up=0.2),
-        camera=Camera(exposure_ms=PERIOD_S * 1000, roi=Roi(x=0, y=0, width=64, height=64)),
+        camera=Camera(exposure_ms=period_s * 1000, roi=Roi(x=0, y=0, width=64, height=64)),
         users=[Users(name="viewer", payload="decoded")],
         criteria=Criteria(longest_stall_s=threshold_s),
         simulator=Simulator(model="grid", faults=list(faults)),
@@ -145,3 +145,18 @@ def test_the_comparison_notices_a_single_frame_and_a_late_zero(tmp_path: Path) -
     assert len(differences(replace(outcome, start_ns=outcome.start_ns + 1_000_000_000))) == 1
     outcome.call["figures"]["missing"]["unseen"] -= 1
     assert differences(outcome) == ["unseen: reported 1, ledger 2"]
+
+
+def test_frames_lost_before_numbering_equal_the_ledger(tmp_path: Path) -> None:
+    """On a camera that keeps its deadlines, two frames that never reached the driver show in the timestamps alone."""
+    faults = (Fault(kind="drop_before_numbering", frame=100, count=2),)
+    with running(tmp_path, profile_of(faults, THRESHOLD_S, period_s=0.02)) as rig:
+        rig.start_camera()
+        call_id = rig.open(stop_after_frames=220)
+        assert rig.engine is not None
+        ended = rig.engine.answer("ended", id=call_id, timeout_s=20.0)
+        rig.end([])
+        missing = rig.summary()["calls"][0]["figures"]["missing"]
+    truth = received_truth(tmp_path / run_directory.LEDGER, getattr(ended, "frames", 0))
+    assert missing["before_numbering"] == truth.missing.before_numbering == 2
+    assert missing["unseen"] == missing["transport"] == missing["undecided"] == 0
