@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pvload.profiles.schema import Camera, Criteria, Fault, Profile, Roi, Run, Simulator, Users
 from pvload.sim.faults import schedule
 from pvload.sim.ledger import read_ledger
 from pvload.sim.truth import CallTruth, call_truths
-from pvload.wire import run_directory
-from rig import running
+from pvload.wire import command, run_directory
+from rig import Rig, running
 
 SEEDS = 52
 AT_A_TIME = 4
@@ -160,3 +161,51 @@ def test_frames_lost_before_numbering_equal_the_ledger(tmp_path: Path) -> None:
     truth = received_truth(tmp_path / run_directory.LEDGER, getattr(ended, "frames", 0))
     assert missing["before_numbering"] == truth.missing.before_numbering == 2
     assert missing["unseen"] == missing["transport"] == missing["undecided"] == 0
+
+
+def test_twenty_silent_streams_do_not_hold_up_twenty_others(tmp_path: Path) -> None:
+    """A camera that never started beside one that runs: the worst gap is the one that the simulator sent."""
+    streams, period_s = 20, 0.1
+    small = profile_of((), 2.0, period_s=period_s)
+    with running(tmp_path, small.model_copy(update={"simulator": Simulator(streams_per_client=0)})) as rig:
+        silent = [open_silent(rig, ordinal) for ordinal in range(streams)]
+        rig.start_camera()
+        healthy = [rig.open(ordinal=ordinal) for ordinal in range(streams - 1)]
+        last = rig.open(ordinal=streams - 1, stop_after_frames=40)
+        assert rig.engine is not None
+        rig.engine.answer("ended", id=last)
+        for call_id in healthy + silent:
+            rig.engine.order(command.Close(id=call_id))
+            rig.engine.answer("ended", id=call_id)
+        rig.end([])
+        calls = rig.summary()["calls"]
+    figures = {
+        name: [call["figures"] for call in calls if call["device"] == name] for name in ("prime_bsi", "prime_95b")
+    }
+    assert [one["frames"] for one in figures["prime_95b"]] == [0] * streams
+    assert len(figures["prime_bsi"]) == streams
+    assert min(one["frames"] for one in figures["prime_bsi"]) >= 35
+    truths = [one for one in call_truths(read_ledger(tmp_path / run_directory.LEDGER)) if one.device == "prime_bsi"]
+    sent_s = max(int(np.diff(one.sent_ns).max()) for one in truths) / 1e9
+    assert abs(max(one["gaps"]["longest_s"] for one in figures["prime_bsi"]) - sent_s) <= 2 * period_s
+
+
+def open_silent(rig: Rig, ordinal: int) -> int:
+    """Opens a stream of the camera that nobody starts."""
+    assert rig.engine is not None
+    call_id = rig.engine.next_id()
+    rig.engine.order(
+        command.Open(
+            id=call_id,
+            population="silent",
+            ordinal=ordinal,
+            number=1,
+            device="prime_95b",
+            quality="full",
+            max_fps=0,
+            stall_ms=2000.0,
+            payload="decoded",
+        )
+    )
+    rig.engine.answer("headers", id=call_id)
+    return call_id
