@@ -268,8 +268,9 @@ class Rig:
         )
         for call_id in calls:
             engine.order(command.Close(id=call_id, by="run_end"))
-        for call_id in calls:
-            engine.answer("ended", id=call_id)
+        waiting = set(calls)
+        while waiting:
+            waiting.discard(getattr(engine.answer("ended"), "id", None))
         time.sleep(2 * self.profile.camera.exposure_ms / 1000)
         engine.call("StopStream", device_id=self.profile.target.device)
         engine.order(command.Finish())
