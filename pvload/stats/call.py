@@ -21,6 +21,7 @@ from pvload.stats.steps import Columns, Loss, Steps
 from pvload.stats.subscriber import SubscriberFold
 from pvload.stats.tally import ServerNote, Tally
 from pvload.stats.timeline import LATE_NS, Edges, Span, Timeline
+from pvload.stats.windows import Windows
 from pvload.wire.event import FrameFlag, Payload, Records
 
 RATE_SAMPLES: Final = 100
@@ -36,7 +37,8 @@ class CallFold:
     def __init__(self, opening: Opening, subscriber: SubscriberFold, basis: Basis, config: FoldConfig) -> None:
         self.opening = opening
         self.subscriber = subscriber
-        self.gaps = CallGaps(subscriber, basis, call=opening.number, stall_ns=config.stall_ns)
+        self.windows = Windows()
+        self.gaps = CallGaps(subscriber, self.windows, basis, call=opening.number, stall_ns=config.stall_ns)
         self.tally = Tally(gaps=self.gaps.tally)
         self.steps = Steps(decimating=opening.max_fps > 0)
         self.grid = Grid()
@@ -130,7 +132,7 @@ class CallFold:
         self.tally.frames += frames
         self.tally.folded_frames += frames
         self.tally.message_bytes += message_bytes
-        self.subscriber.window(self._basis.window(last_ns)).frames += frames
+        self.windows.window(self._basis.window(last_ns)).frames += frames
         for at_ns in (first_ns, last_ns):
             self.settle(at_ns)
             if self.gaps.since is not None:
@@ -214,7 +216,7 @@ class CallFold:
         for index in range(first, last + 1):
             stop = t_ns.size if index == last else int(np.searchsorted(t_ns, self._basis.window_begin(index + 1)))
             if stop > start:
-                window = self.subscriber.window(index)
+                window = self.windows.window(index)
                 window.frames += stop - start
                 window.message_bytes += int(rows["message_bytes"][start:stop].sum(dtype=np.int64))
                 told = np.flatnonzero(columns.metrics[start:stop])
@@ -229,10 +231,10 @@ class CallFold:
             indices = self._basis.windows(times)
             low, high = int(indices.min()), int(indices.max())
             if low == high:
-                self.subscriber.window(low).missing += int(counted.sum())
+                self.windows.window(low).missing += int(counted.sum())
                 continue
             for index in np.unique(indices):
-                self.subscriber.window(int(index)).missing += int(counted[indices == index].sum())
+                self.windows.window(int(index)).missing += int(counted[indices == index].sum())
 
     # -- due time ------------------------------------------------------------------------------------------------
 
@@ -252,7 +254,7 @@ class CallFold:
             end_ns = min(span.end_ns, until_ns)
             if span.wanted:
                 stretch = Stretch(span.begin_ns, end_ns, self._judged_from(end_ns), self._rate(span))
-                count_due(stretch, self._basis, tally=self.tally, window=self.subscriber.window)
+                count_due(stretch, self._basis, tally=self.tally, window=self.windows.window)
             if columns is None or rows is None or loss is None:
                 continue
             whole = span is spans[-1]
@@ -309,7 +311,7 @@ class CallFold:
             if high > low:
                 self._age_window(index, ages[low:high])
                 inside = again[(again >= start + low) & (again < start + high)]
-                self.subscriber.window(index).judged_frames += high - low - int(inside.size)
+                self.windows.window(index).judged_frames += high - low - int(inside.size)
             low = high
 
     def _age_window(self, index: int, ages: Int64s) -> None:
@@ -320,7 +322,7 @@ class CallFold:
 
     def _close_age_window(self) -> None:
         if self._aged_window is not None:
-            self.subscriber.window(self._aged_window).aged(self._aged.quantile(0.99))
+            self.windows.window(self._aged_window).aged(self._aged.quantile(0.99))
         self._aged = Histogram()
 
     def _transits(self, columns: Columns, start: int, stop: int, *, wanted: bool) -> None:

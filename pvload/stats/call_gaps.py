@@ -12,6 +12,7 @@ from pvload.stats.basis import Basis
 from pvload.stats.gaps import Freezes, GapTally, StallNote
 from pvload.stats.histogram import Int64s
 from pvload.stats.subscriber import SubscriberFold
+from pvload.stats.windows import Windows
 
 
 class CallGaps:
@@ -23,6 +24,7 @@ class CallGaps:
         "_freezes",
         "_stall_ns",
         "_subscriber",
+        "_windows",
         "is_inner",
         "number_before",
         "passed",
@@ -30,7 +32,7 @@ class CallGaps:
         "tally",
     )
 
-    def __init__(self, subscriber: SubscriberFold, basis: Basis, *, call: int, stall_ns: int) -> None:
+    def __init__(self, subscriber: SubscriberFold, windows: Windows, basis: Basis, *, call: int, stall_ns: int) -> None:
         self.tally = GapTally()
         self.since: int | None = None
         """Where the open gap began; None: the device is not wanted."""
@@ -41,6 +43,7 @@ class CallGaps:
         self.number_before = -1
         """frame_number of the frame before it; -1: none, or not known."""
         self._subscriber = subscriber
+        self._windows = windows
         self._basis = basis
         self._call = call
         self._stall_ns = stall_ns
@@ -109,20 +112,20 @@ class CallGaps:
         self.tally.stalls.add(note)
         for at in range(self._basis.window(begin_ns), self._basis.window(end_ns - 1) + 1):
             low, high = max(begin_ns, self._basis.window_begin(at)), min(end_ns, self._basis.window_begin(at + 1))
-            self._subscriber.window(at).stalled_ns += high - low
+            self._windows.window(at).stalled_ns += high - low
 
     def _window_gaps(self, gaps: Int64s, begins: Int64s, ends: Int64s) -> None:
         """The longest gap of each window: a gap belongs to the window it ends in, and, cut, to those it fills."""
         first, last = self._basis.window(int(begins[0])), self._basis.window(int(ends[-1]))
         if first == last:
-            window = self._subscriber.window(first)
+            window = self._windows.window(first)
             window.longest_gap_ns = max(window.longest_gap_ns, int(gaps.max()))
             return
         start = 0
         for index in range(first, last + 1):
             low, high = self._basis.window_begin(index), self._basis.window_begin(index + 1)
             stop = int(np.searchsorted(ends, high))
-            window = self._subscriber.window(index)
+            window = self._windows.window(index)
             if stop > start:
                 window.longest_gap_ns = max(window.longest_gap_ns, int(gaps[start:stop].max()))
             if stop < ends.size and int(begins[stop]) < high:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pvload.stats.config import FoldConfig
 from pvload.stats.figures import NS_PER_S, Scope, figures, seconds
-from pvload.stats.merge import Whole, shifted, wholes
+from pvload.stats.merge import Whole, on_axis, shifted, wholes
 from pvload.stats.minutes import grid_ns, together
 from pvload.stats.sender import CallNote, SenderFold
 from pvload.stats.summary import (
@@ -46,7 +46,7 @@ def conclude(senders: list[SenderFold], config: FoldConfig, rejected: int) -> Su
         run=_together(subscribers, start_ns, config),
         devices=_devices(senders, subscribers, facts, config),
         subscribers=tuple(_subscriber(whole, facts, config) for whole in subscribers),
-        calls=_calls(senders, start_ns, config),
+        calls=_calls(senders, facts, config),
         calls_total=sum(sender.calls_total for sender in senders),
         unary=unary_of(senders, start_ns),
         log=log_of(senders, start_ns),
@@ -193,7 +193,8 @@ def _subscriber(whole: Whole, facts: RunFacts, config: FoldConfig) -> Subscriber
         quality=_quality(whole.quality),
         figures=figures(whole.tally, _scope(whole, facts.start_ns, config)),
         windows=tuple(
-            _window(begin, length, tally, whole, facts) for (begin, length), tally in sorted(whole.windows.items())
+            _window(begin, length, tally, whole.offset_known, facts)
+            for (begin, length), tally in sorted(whole.windows.items())
         ),
     )
 
@@ -203,9 +204,9 @@ def _quality(code: int) -> str:
     return names.get(code, f"quality_{code}")
 
 
-def _window(begin_ns: int, length_ns: int, tally: WindowTally, whole: Whole, facts: RunFacts) -> Window:
+def _window(begin_ns: int, length_ns: int, tally: WindowTally, offset_known: bool, facts: RunFacts) -> Window:
     end_ns = min(begin_ns + length_ns, max(facts.end_ns, begin_ns))
-    age, server = tally.age_p99_ns if whole.offset_known else None, tally.server
+    age, server = tally.age_p99_ns if offset_known else None, tally.server
     return Window(
         at_s=seconds(begin_ns, facts.start_ns),
         length_s=(end_ns - begin_ns) / NS_PER_S,
@@ -223,7 +224,7 @@ def _window(begin_ns: int, length_ns: int, tally: WindowTally, whole: Whole, fac
     )
 
 
-def _calls(senders: list[SenderFold], start_ns: int, config: FoldConfig) -> tuple[Call, ...]:
+def _calls(senders: list[SenderFold], facts: RunFacts, config: FoldConfig) -> tuple[Call, ...]:
     """The first thousand calls by opening."""
     found = sorted(
         (note.opened_ns + sender.account.clock.axis_offset_ns, note.subscriber, note.number, sender.sender, at)
@@ -232,12 +233,13 @@ def _calls(senders: list[SenderFold], start_ns: int, config: FoldConfig) -> tupl
     )
     by_sender = {sender.sender: sender for sender in senders}
     return tuple(
-        _call(by_sender[sender].call_notes[at], by_sender[sender], start_ns, config)
+        _call(by_sender[sender].call_notes[at], by_sender[sender], facts, config)
         for _, _, _, sender, at in found[:LIST_LIMIT]
     )
 
 
-def _call(note: CallNote, sender: SenderFold, start_ns: int, config: FoldConfig) -> Call:
+def _call(note: CallNote, sender: SenderFold, facts: RunFacts, config: FoldConfig) -> Call:
+    start_ns = facts.start_ns
     clock = sender.account.clock
     offset, gaps = clock.axis_offset_ns, note.tally.gaps
     doubt = clock.best.round_trip_ns // 2 + clock.worst_change_ns if clock.best is not None else None
@@ -261,4 +263,8 @@ def _call(note: CallNote, sender: SenderFold, start_ns: int, config: FoldConfig)
         first_frame_number=note.first_number,
         last_frame_number=note.last_number,
         figures=figures(shifted(note.tally, offset), scope),
+        windows=tuple(
+            _window(begin, length, tally, sender.basis.offset_known, facts)
+            for (begin, length), tally in sorted(on_axis(note.windows, sender.basis, offset))
+        ),
     )

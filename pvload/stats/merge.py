@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from pvload.stats.basis import Basis
 from pvload.stats.gaps import StallList
 from pvload.stats.sender import SenderFold
 from pvload.stats.subscriber import SilenceNote, SubscriberFold
 from pvload.stats.tally import Tally, WindowTally
+from pvload.stats.windows import Windows
 
 
 @dataclass(slots=True)
@@ -112,12 +115,17 @@ def _clock(whole: Whole, part: _Part) -> None:
 
 
 def _windows(whole: Whole, part: _Part, offset: int) -> None:
-    basis, factor = part.sender.basis, part.subscriber.factor
-    for key, tally in part.subscriber.windows.items():
-        begin = basis.window_begin(key * factor) + offset
+    for key, tally in on_axis(part.subscriber.windows, part.sender.basis, offset):
+        whole.windows.setdefault(key, WindowTally()).merge(tally)
+
+
+def on_axis(windows: Windows, basis: Basis, offset_ns: int) -> Iterator[tuple[tuple[int, int], WindowTally]]:
+    """((begin on the run's axis, length) in nanoseconds, sums) of each window, in no order."""
+    for key, tally in windows.entries.items():
+        begin = basis.window_begin(key * windows.factor) + offset_ns
         server = tally.server
-        moved = replace(tally, server=None if server is None else replace(server, at_ns=server.at_ns + offset))
-        whole.windows.setdefault((begin, factor * basis.window_ns), WindowTally()).merge(moved)
+        moved = replace(tally, server=None if server is None else replace(server, at_ns=server.at_ns + offset_ns))
+        yield (begin, windows.factor * basis.window_ns), moved
 
 
 def _worst_window(whole: Whole) -> None:

@@ -6,9 +6,9 @@ from math import fsum
 
 from pvload.stats.figures import NS_PER_S
 from pvload.stats.merge import Whole
-from pvload.stats.subscriber import WINDOW_LIMIT
 from pvload.stats.summary import RunFacts, Window
 from pvload.stats.tally import ServerNote, WindowTally
+from pvload.stats.windows import WINDOW_LIMIT
 
 
 def grid_ns(subscribers: list[Whole], facts: RunFacts) -> int:

@@ -22,6 +22,7 @@ from pvload.stats.subscriber import SilenceNote, SubscriberFold
 from pvload.stats.summary import LIST_LIMIT
 from pvload.stats.tally import Tally
 from pvload.stats.told import Told, read
+from pvload.stats.windows import Windows
 from pvload.wire.batch import Hello
 from pvload.wire.event import LAYOUTS, EndedBy, Kind, Records, UserChange
 
@@ -60,6 +61,7 @@ class CallNote:
     last_number: int | None
     accepted: bool
     tally: Tally
+    windows: Windows
 
 
 class SenderFold:
@@ -264,6 +266,7 @@ class SenderFold:
     def _keep(self, call: CallFold, ended_ns: int | None, ended_by: str, status: str, details: str) -> None:
         """Adds a closed call to its subscriber and, among the first thousand, to the list of calls."""
         call.subscriber.tally.merge(call.tally)
+        call.subscriber.windows.merge(call.windows)
         if len(self.call_notes) < LIST_LIMIT:
             self.call_notes.append(
                 CallNote(
@@ -279,6 +282,7 @@ class SenderFold:
                     last_number=call.last_number,
                     accepted=call.accepted,
                     tally=call.tally,
+                    windows=call.windows,
                 )
             )
 

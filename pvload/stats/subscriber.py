@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from pvload.stats.basis import Basis
 from pvload.stats.due import Stretch, count_due
 from pvload.stats.opening import decimated
-from pvload.stats.tally import Tally, WindowTally
+from pvload.stats.tally import Tally
 from pvload.stats.timeline import Edges
-
-WINDOW_LIMIT: Final = 2880
-"""Windows kept of a subscriber: two days of minutes. Beyond that two become one."""
+from pvload.stats.windows import Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,6 @@ class SubscriberFold:
         "accepted",
         "calls",
         "device",
-        "factor",
         "max_fps",
         "name",
         "opened",
@@ -119,23 +115,11 @@ class SubscriberFold:
         self.max_fps = 0
         self.quality = 0
         self.tally = Tally()
-        self.windows: dict[int, WindowTally] = {}
-        self.factor = 1
-        """Windows that stand in one entry of `windows`; a power of two."""
+        self.windows = Windows()
+        """Of its closed calls, and of its outages."""
         self.silence = Silence()
         self.outage_from: int | None = None
         """When the last call ended without an order, if none has been accepted since."""
-
-    def window(self, index: int) -> WindowTally:
-        """The entry that holds window `index`; in a very long run neighbours are joined."""
-        key = index // self.factor
-        found = self.windows.get(key)
-        if found is not None:
-            return found
-        while len(self.windows) >= WINDOW_LIMIT:
-            self._coarsen()
-            key = index // self.factor
-        return self.windows.setdefault(key, WindowTally())
 
     def due(self, at_ns: int) -> None:
         """Frames are due from here on; the first such moment is kept."""
@@ -181,7 +165,7 @@ class SubscriberFold:
             rate_hz = decimated(span.edge.rate_hz if span.edge is not None else 0.0, self.max_fps)
             judged_from = self._basis.judged_from(span.end_ns, self._due_from)
             stretch = Stretch(span.begin_ns, span.end_ns, judged_from, rate_hz)
-            count_due(stretch, self._basis, tally=self.tally, window=self.window)
+            count_due(stretch, self._basis, tally=self.tally, window=self.windows.window)
 
     def released(self, at_ns: int) -> None:
         """Its user stopped, or closed the stream: it is not due until it opens again."""
@@ -211,10 +195,3 @@ class SubscriberFold:
     @property
     def _edges(self) -> Edges:
         return self._basis.timeline.edges(self.device)
-
-    def _coarsen(self) -> None:
-        joined: dict[int, WindowTally] = {}
-        for key, tally in self.windows.items():
-            joined.setdefault(key // 2, WindowTally()).merge(tally)
-        self.windows = joined
-        self.factor *= 2

@@ -274,6 +274,7 @@ class Call:
     first_frame_number: int | None
     last_frame_number: int | None
     figures: Figures
+    windows: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

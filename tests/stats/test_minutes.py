@@ -8,6 +8,7 @@ from pvload.stats import hold
 from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
 from pvload.stats.summary import Summary, Window
+from pvload.wire.event import EndedBy
 from tests.stats.stream import MS, Stream, cut, fold
 
 CONFIG = FoldConfig(warm_up_ns=500 * MS, window_ns=3_000 * MS)
@@ -74,6 +75,24 @@ def test_the_servers_figures_do_not_hang_on_where_a_batch_ends(monkeypatch: pyte
         run.add(stream.sender, record)
     run.finished(stream.sender, stream.records.size)
     assert run.summary().subscribers[0].windows == whole.subscribers[0].windows
+
+
+def test_a_calls_minutes_are_its_own_and_add_up_to_the_subscribers() -> None:
+    """Two calls with an outage between them, which is due to the subscriber and to neither call."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20)
+    stream.ended(2.0, by=EndedBy.SERVER, status=14, frames=20)
+    stream.open(4.5, 2, number=2).frames(4.6, 0.1, 40, 2).end(8.9)
+    found = fold(stream, config=CONFIG).summary()
+    one, two = found.calls
+    assert [window.at_s for window in one.windows] == [0.0]
+    assert [window.at_s for window in two.windows] == [3.0, 6.0]
+    (subscriber,) = found.subscribers
+    for window in subscriber.windows:
+        parts = [part for call in found.calls for part in call.windows if part.at_s == window.at_s]
+        assert window.frames == sum(part.frames for part in parts)
+        assert window.message_bytes == sum(part.message_bytes for part in parts)
+    due_s = sum(window.due_s for call in found.calls for window in call.windows)
+    assert sum(window.due_s for window in subscriber.windows) == pytest.approx(due_s + 2.5)
 
 
 def test_a_run_without_streams_has_no_minutes() -> None:
