@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import zmq
 
-from pvload.collect.collector import Fold, feed
 from pvload.collect.intake import Intake, joined
 from pvload.profiles.load import canonical_json
 from pvload.profiles.schema import Profile, Run, Users
@@ -29,6 +28,7 @@ from pvload.stats.fold import RunFold
 from pvload.wire.batch import Envelope, Hello, Message, pack, unpack
 from pvload.wire.event import FRAME, Kind, Records, encode, encode_text
 from pvload.wire.journal import BatchRow, JournalWriter, Row, SenderRow
+from pvload.wire.replay import Fold, feed
 from pvload.wire.run_directory import PROFILE, Manifest, write_manifest
 
 RUN, SENDER = uuid.UUID(int=1), uuid.UUID(int=2).bytes

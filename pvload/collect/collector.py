@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import zmq
 
@@ -21,19 +21,16 @@ from pvload.clock import NS_PER_MS, NS_PER_S, Clock, boot_id
 from pvload.collect.ending import End, awaited, end_from_line, interrupted
 from pvload.collect.intake import Intake, joined
 from pvload.errors import FormatError, PvloadError
-from pvload.wire.batch import HEADER, MAX_BATCH_RECORDS, Envelope, Hello, Message, pack
-from pvload.wire.event import RECORD_BYTES, Records, decode
+from pvload.wire.batch import HEADER, MAX_BATCH_RECORDS, Envelope, Message, pack
+from pvload.wire.event import RECORD_BYTES
 from pvload.wire.journal import (
     BatchRow,
-    FinishedRow,
     JournalError,
-    JournalReader,
     JournalWriter,
-    RejectedRow,
     Row,
-    SenderRow,
 )
 from pvload.wire.live import Live, LiveAccounting, LiveFigures, write_live
+from pvload.wire.replay import Fold, feed
 
 _log = logging.getLogger(__name__)
 
@@ -52,57 +49,6 @@ _JUDGE_EVERY_NS: Final = 5 * NS_PER_S
 _JUDGE_SHARE: Final = 100
 """Judging so far may take one part in so many of the time."""
 _ORDER_BYTES: Final = 64 * 1024
-
-
-class Fold(Protocol):
-    """What `pvload.stats.fold.RunFold` does for the collector."""
-
-    def hello(self, sender: bytes, hello: Hello) -> None:
-        """A sender is known; before anything else of it."""
-        ...
-
-    def add(self, sender: bytes, records: Records) -> None:
-        """The sender's next records, in order."""
-        ...
-
-    def missing(self, sender: bytes, first: int, count: int, reason: str) -> None:
-        """The sender's next `count` records do not exist any more."""
-        ...
-
-    def finished(self, sender: bytes, total: int) -> None:
-        """The sender made `total` records and they are all accounted for."""
-        ...
-
-    def rejected(self, count: int, /) -> None:
-        """`count` more messages were refused."""
-        ...
-
-
-def feed(fold: Fold, row: Row) -> None:
-    """One journal row into the fold."""
-    match row:
-        case BatchRow(sender=sender, records=bytes(records)):
-            fold.add(sender, decode(records))
-        case BatchRow(sender=sender, first=first, count=count, reason=reason):
-            fold.missing(sender, first, count, reason)
-        case SenderRow(sender=sender, hello=hello):
-            fold.hello(sender, hello)
-        case FinishedRow(sender=sender, total=total):
-            fold.finished(sender, total)
-        case RejectedRow(count=count):
-            fold.rejected(count)
-
-
-def refill(fold: Fold, journal: JournalReader) -> None:
-    """All that the journal holds into a new fold, sender by sender."""
-    for row in journal.senders():
-        feed(fold, SenderRow(row.sender, row.hello))
-        for first, count, records, reason in journal.batches(row.sender):
-            feed(fold, BatchRow(row.sender, first, count, records, reason))
-        if row.total is not None:
-            feed(fold, FinishedRow(row.sender, row.total))
-    if journal.rejected:
-        fold.rejected(journal.rejected)
 
 
 class Collector:

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from pvload.clock import Clock
-from pvload.collect.collector import Collector, Fold, about_collector, refill
+from pvload.collect.collector import Collector, about_collector
 from pvload.collect.intake import Intake
 from pvload.errors import PvloadError
 from pvload.wire.journal import FILE_NAME, JournalReader, JournalWriter
 from pvload.wire.live import LiveFigures
+from pvload.wire.replay import Fold, refold
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def serve(run_dir: Path, *, run: bytes, address: str, port: int, work: Work, clo
         path = run_dir / FILE_NAME
         journal = JournalWriter.open(path, run=run)
         with JournalReader.open(path) as written:
-            refill(work.fold, written)
+            refold(work.fold, written)
             intake = Intake(
                 run, written.senders(), rejected=written.rejected, missing=written.missing, about=about_collector()
             )

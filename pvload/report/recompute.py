@@ -18,8 +18,8 @@ from pvload.stats.fold import RunFold
 from pvload.stats.summary import Summary
 from pvload.verdict.judge import judge_run
 from pvload.verdict.judgement import Verdict
-from pvload.wire.event import decode
 from pvload.wire.journal import JournalReader
+from pvload.wire.replay import refold
 from pvload.wire.run_directory import JOURNAL, PROFILE, REPORT
 
 
@@ -76,26 +76,11 @@ def computed(run_dir: Path) -> tuple[Summary, Verdict]:
             if run_id != journal.run_hex:
                 raise RunDirectoryError(f"{run_dir}: the journal is of run {journal.run_hex}, the manifest of {run_id}")
             fold = RunFold(fold_config(profile, run_id))
-            refold(journal, fold)
+            refold(fold, journal)
     except FormatError as exc:
         raise RunDirectoryError(f"{run_dir} cannot be reported on: {exc}") from exc
     summary = fold.summary()
     return summary, judge_run(summary, profile)
-
-
-def refold(journal: JournalReader, fold: RunFold) -> None:
-    """Everything the journal holds into a new fold, sender by sender."""
-    for row in journal.senders():
-        fold.hello(row.sender, row.hello)
-        for first, count, records, reason in journal.batches(row.sender):
-            if records is None:
-                fold.missing(row.sender, first, count, reason)
-            else:
-                fold.add(row.sender, decode(records))
-        if row.total is not None:
-            fold.finished(row.sender, row.total)
-    if journal.rejected:
-        fold.rejected(journal.rejected)
 
 
 def profile_of(run_dir: Path) -> Profile:
