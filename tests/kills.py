@@ -9,7 +9,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from pvload.profiles.schema import Camera, Criteria, Profile, Roi, Run, Simulator, Users
+from pvload.profiles.criteria import Criteria
+from pvload.profiles.schema import Camera, Profile, Run
+from pvload.profiles.simulated import Simulator
+from pvload.profiles.users import Users
+from pvload.profiles.values import Roi
 from pvload.wire import event, run_directory
 from pvload.wire.journal import JournalReader
 from rig import Rig, running

@@ -17,7 +17,7 @@ import grpc
 from pvload._pb import daq_pb2, daq_pb2_grpc
 from pvload.clock import SystemClock
 from pvload.profiles.schema import Camera
-from pvload.profiles.schema import Simulator as SimulatorTable
+from pvload.profiles.simulated import Simulator as SimulatorTable
 from pvload.sim.daemonlog import DaemonLog
 from pvload.sim.ledger import FileLedger, read_ledger
 from pvload.sim.server import Config, ServerTls, Simulator

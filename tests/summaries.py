@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pvload.stats.quantiles import Quantiles
 from pvload.stats.summary import (
     Accounting,
     Age,
@@ -16,7 +17,6 @@ from pvload.stats.summary import (
     Generator,
     LogWitness,
     Missing,
-    Quantiles,
     RunFacts,
     Sender,
     ServerMetrics,

@@ -15,7 +15,8 @@ from pvload.engine.context import Context
 from pvload.errors import FormatError
 from pvload.protocols.seam import Request, UnaryAnswer
 from pvload.wire import command
-from pvload.wire.event import Kind, UnaryFlag
+from pvload.wire.codes import UnaryFlag
+from pvload.wire.event import Kind
 
 _Unary = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
 

@@ -33,7 +33,8 @@ from pvload.ship.shipper import Delivery, Shipper
 from pvload.ship.spool import Spool
 from pvload.wire import command
 from pvload.wire.batch import Hello
-from pvload.wire.event import Kind, NoteClass
+from pvload.wire.codes import NoteClass
+from pvload.wire.event import Kind
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from pvload.engine.context import Context, Wanting
 from pvload.engine.stream import ON_SILENCE, Stream
 from pvload.errors import FormatError, PvloadError
 from pvload.wire import command
-from pvload.wire.event import EndedBy, EndReason, Kind, NoteClass, UserChange
+from pvload.wire.codes import EndedBy, EndReason, NoteClass, UserChange
+from pvload.wire.event import Kind
 
 log = logging.getLogger(__name__)
 

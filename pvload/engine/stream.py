@@ -21,7 +21,8 @@ from pvload.errors import FormatError
 from pvload.protocols.payload import Sampling
 from pvload.protocols.seam import Ending, Request
 from pvload.wire import command
-from pvload.wire.event import EndedBy, Kind, NoteClass, Quality
+from pvload.wire.codes import EndedBy, NoteClass, Quality
+from pvload.wire.event import Kind
 
 log = logging.getLogger(__name__)
 

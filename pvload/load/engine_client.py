@@ -68,6 +68,7 @@ class EngineClient:
         log: Path,
         on_aggregate: Callable[[command.Aggregate], None],
         on_given_up: Callable[[str], None],
+        on_effect: Callable[[command.Effect], None] = lambda _effect: None,
     ) -> None:
         self.ready: command.Ready | None = None
         """Of the living incarnation."""
@@ -76,6 +77,7 @@ class EngineClient:
         self._log_path = log
         self._on_aggregate = on_aggregate
         self._on_given_up = on_given_up
+        self._on_effect = on_effect
         self._up = Event()
         self._child: LineChild | None = None
         self._mailboxes: dict[int, Mailbox] = {}
@@ -229,6 +231,8 @@ class EngineClient:
                 self._farewell.set(answer)
             case command.Failed(id=-1):
                 self._greeting.set(answer)
+            case command.Effect():
+                self._on_effect(answer)
             case _:
                 mailbox = self._mailboxes.get(answer.id)
                 if mailbox is not None:

@@ -20,7 +20,8 @@ from pvload.load.children import ChildError
 from pvload.load.engine_client import EngineClient, Lost, Mailbox
 from pvload.load.station import Station, StationRun
 from pvload.plan.share import is_fixed, seed_of
-from pvload.profiles.schema import Profile, Users
+from pvload.profiles.schema import Profile
+from pvload.profiles.users import Users
 from pvload.wire import command
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Final
 
 from pvload.clock import NS_PER_S
 from pvload.monitor.tokens import Classified
-from pvload.wire.event import LogClass
+from pvload.wire.codes import LogClass
 
 LINES_PER_S: Final = 20
 """Recorded one by one, for a class that the next table does not name."""

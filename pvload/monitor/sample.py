@@ -15,7 +15,8 @@ import psutil
 
 from pvload.clock import Clock
 from pvload.ship.recorder import Recorder
-from pvload.wire.event import Kind, NoteClass
+from pvload.wire.codes import NoteClass
+from pvload.wire.event import Kind
 
 _NS_PER_US = 1_000
 

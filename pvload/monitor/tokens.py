@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from pvload.clock import NS_PER_S
-from pvload.wire.event import LogClass
+from pvload.wire.codes import LogClass
 
 
 @dataclass(frozen=True, slots=True)

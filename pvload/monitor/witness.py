@@ -11,7 +11,8 @@ from pvload.monitor.allowance import Admitted, Allowance, Seen
 from pvload.monitor.follow import MAX_LINE_BYTES, LogFollower
 from pvload.monitor.tokens import classify
 from pvload.ship.recorder import Recorder
-from pvload.wire.event import Kind, NoteClass
+from pvload.wire.codes import NoteClass
+from pvload.wire.event import Kind
 
 MAX_TEXT: Final = 400
 """Characters of a line that go into the records."""

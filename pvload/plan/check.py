@@ -22,7 +22,8 @@ from pvload.plan.expected import (
     warm_up_s,
 )
 from pvload.plan.share import Share, counts, distribute, shares
-from pvload.profiles.schema import Criteria, Profile
+from pvload.profiles.criteria import Criteria
+from pvload.profiles.schema import Profile
 
 CRITERIA: Final = tuple(name for name in Criteria.model_fields if name != "waive")
 """Names a profile may limit or waive."""

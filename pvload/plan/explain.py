@@ -15,7 +15,8 @@ from pvload.plan.expected import (
     region,
 )
 from pvload.plan.share import Share
-from pvload.profiles.schema import Profile, Users
+from pvload.profiles.schema import Profile
+from pvload.profiles.users import Users
 
 _SILENCE = {
     "keep_waiting": "keeps waiting",

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pvload.profiles.schema import Profile, Users
+from pvload.profiles.schema import Profile
+from pvload.profiles.users import Users
 
 
 @dataclass(frozen=True, slots=True)

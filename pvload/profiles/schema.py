@@ -6,37 +6,17 @@ Units are in the names as in the file (ms, hz, bytes); conversion to nanoseconds
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-DEFAULT_STALL_S = 2.0
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def parse_duration(value: object) -> float:
-    """Seconds of `20s`, `1.5min`, `30m`, `24h`, `250ms` or a bare number of them; ValueError says what it expects."""
-    if isinstance(value, bool):
-        raise ValueError("expected a duration such as '20s' or '30min'")
-    if isinstance(value, int | float):
-        return float(value)
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|m|h|d)\s*", str(value))
-    if match is None:
-        raise ValueError("expected a duration such as '250ms', '20s', '30min' or '24h'")
-    return float(match[1]) * _UNITS_S[match[2]]
-
-
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
-"""Seconds."""
-
-
-class Table(BaseModel):
-    """A table of a profile: frozen, and strict about its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from pvload.profiles.criteria import Criteria
+from pvload.profiles.simulated import Simulator
+from pvload.profiles.timeline import Action
+from pvload.profiles.users import Users
+from pvload.profiles.values import Duration, Roi, Table
 
 
 class Run(Table):
@@ -48,6 +28,12 @@ class Run(Table):
     warm_up: Duration = 5.0
     """From the run's first frame, at most a quarter of the duration; left out of fps, coverage, age and jitter."""
     seed: int = 1
+    frames: int = Field(default=0, ge=0)
+    """End after this many frames of every stream instead; 0: by time."""
+    ends: Literal["duration", "timeline"] = "duration"
+    """timeline: when the last action of the timeline is done, or after the duration if that comes first."""
+    repeat: int = Field(default=1, ge=1, le=1000)
+    """How often `pvload run` repeats the run; the set is judged as a whole."""
     labels: dict[str, str] = {}
 
 
@@ -74,21 +60,23 @@ class Target(Table):
     """Bearer token; `env:NAME` takes it from the environment, so that no secret stands in a profile."""
     log: str = ""
     """Path of the daemon's log on this host, followed during the run. With "sim" it is the simulator's own."""
+    log_command: str = ""
+    """A command whose output is the daemon's log, such as `ssh HOST journalctl -fu rust-daq`; instead of `log`."""
+    start: str = ""
+    """The command line that starts the daemon on this host: pvload starts it, reads its stdout and stderr as its log,
+    watches it, stops it with SIGINT and reports how it exited. `address` says where it will listen."""
+    env: dict[str, str] = {}
+    """Environment of the daemon that pvload starts; RUST_LOG is set to what the log witness needs unless it is here."""
+    start_within: Duration = 60.0
+    """How long the daemon that pvload starts may take until it answers."""
+    require: Literal["", "hardware"] = ""
+    """hardware: a daemon whose log shows a synthetic camera makes the run INVALID."""
     pid: int = 0
     """Process id of the daemon on this host, watched for CPU and memory; 0: not watched (with "sim": its own)."""
     streams_per_client: int = Field(default=3, ge=0)
     """How many streams the target admits from one client address; 0: no limit is known."""
     clock_parameter: str = "acquisition.exposure_ms"
     """A parameter whose GetParameter answer carries the target's clock."""
-
-
-class Roi(Table):
-    """A region of the sensor in unbinned pixels."""
-
-    x: int = Field(ge=0)
-    y: int = Field(ge=0)
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
 
 
 class Camera(Table):
@@ -112,117 +100,14 @@ class Camera(Table):
     """A camera found running before the run: INVALID, measure it as it is and never stop it, or stop and start it."""
 
 
-class Users(Table):
-    """`[[users]]`: one population."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
-    kind: Literal["subscriber", "operator"] = "subscriber"
-    count: int = Field(default=1, ge=0)
-    quality: Literal["full", "preview", "fast"] = "full"
-    max_fps: int = Field(default=0, ge=0)
-    """0: every frame."""
-    window_bytes: int = Field(default=1024 * 1024, ge=65_535, le=16 * 1024 * 1024)
-    """HTTP/2 receive window of each stream, stated so that the server feels a slow reader."""
-    payload: Literal["off", "size", "decoded"] = "size"
-    payload_every: int = Field(default=1, ge=1)
-    """Check every n-th frame."""
-    on_silence: Literal["keep_waiting", "resubscribe", "end"] = "keep_waiting"
-    silence: Duration = 30.0
-    """How long the subscriber waits for a frame before `on_silence`; 0: for ever."""
-    reconnect: bool = True
-    """Open again, with a growing pause of 1 s to 30 s, after the stream ended without an order."""
-
-
-class Criteria(Table):
-    """`[criteria]`: limits. A criterion that is not named is shown and not judged."""
-
-    fps_within: float | None = Field(default=None, gt=0, lt=1)
-    """Share of the expected rate by which fps may differ, on both sides."""
-    drop_rate_below: float | None = Field(default=None, ge=0, le=1)
-    """Upper limit of the worse of frames_dropped / frames_sent and missing / due (decimation by max_fps left out)."""
-    longest_stall_s: float | None = Field(default=None, gt=0)
-    """The stall threshold as well as the limit: any stall longer than this fails."""
-    longest_silence_s: float | None = Field(default=None, gt=0)
-    grpc_errors: int | None = Field(default=None, ge=0)
-    unexpected_ends: int | None = Field(default=None, ge=0)
-    driver_errors: int | None = Field(default=None, ge=0)
-    """Needs the daemon's log; without it the criterion is NOT CHECKED."""
-    coverage_at_least: float | None = Field(default=None, ge=0, le=1)
-    age_p99_ms: float | None = Field(default=None, gt=0)
-    jitter_ms: float | None = Field(default=None, gt=0)
-    connect_ms: float | None = Field(default=None, gt=0)
-    first_frame_ms: float | None = Field(default=None, gt=0)
-    unexplained_missing: int | None = Field(default=None, ge=0)
-    """Missing frames that are nobody's stated drop: unseen in the server, sent but not received, undecided."""
-    payload_errors: int | None = Field(default=None, ge=0)
-    generator_lag_ms: float | None = Field(default=None, gt=0)
-    waive: list[str] = []
-    """Names of criteria whose missing witness is accepted."""
-
-    @property
-    def stall_threshold_s(self) -> float:
-        """A silence on one call longer than this is a stall; 2 s where no limit is named."""
-        return self.longest_stall_s or DEFAULT_STALL_S
-
-
-class Fault(Table):
-    """`[[simulator.faults]]`: one thing the simulated daemon does wrong. Frames count from 0 per acquisition."""
-
-    kind: Literal[
-        "stall",  # the producer stops at `frame`, for `duration` (0: for ever); no frame is numbered meanwhile
-        "drop_before_numbering",  # `count` frames from `frame` never reach the driver: only timestamps show it
-        "drop_at_observer",  # numbered, lost unseen before the forwarder: frame_number gap, no counter
-        "drop_at_output",  # numbered, skipped and counted in frames_dropped
-        "drop_at_compression",  # raises frames_sent and frames_dropped, nothing is sent
-        "drop_at_transport",  # frames_sent raised, nothing sent (must never happen on the real one)
-        "late",  # frame `frame` and the next count - 1 are sent `duration` late; numbering and timestamps are right
-        "duplicate",  # `frame` is sent twice (same frames_sent)
-        "reorder",  # `frame` and its successor change places on the wire
-        "counter_reset",  # the acquisition restarts: frame_number goes back to 0, frames_sent goes on
-        "status_error",  # the call ends with `code` and `text`
-        "clean_end",  # the call ends with OK
-        "connection_reset",  # the client's TCP connection is reset (needs `relay`)
-        "zero_image",  # `count` frames of zeros
-        "crash",  # the simulator kills itself with SIGKILL
-        "stop",  # another client stops the camera: StopStream nobody here ordered
-    ]
-    frame: int = Field(default=0, ge=0)
-    """At which frame of the acquisition."""
-    count: int = Field(default=1, ge=1)
-    duration: Duration = 0.0
-    subscriber: int = Field(default=-1, ge=-1)
-    """Which StreamFrames call of the simulator (from 0, as they arrive) it hits; -1: all. Not for producer faults."""
-    code: str = "INTERNAL"
-    text: str = "injected"
-
-
-class Simulator(Table):
-    """`[simulator]`: the daemon that pvload starts when the address is "sim"."""
-
-    model: Literal["pvcam-mock", "grid"] = "pvcam-mock"
-    """pvcam-mock sleeps its exposure and then makes a frame, as the real one does; grid keeps absolute deadlines."""
-    images: Literal["ramp", "noise"] = "ramp"
-    """ramp compresses as the captured ones do; noise hardly at all."""
-    streams_per_client: int = Field(default=3, ge=0)
-    """StreamFrames calls admitted from one peer address; 0: unlimited."""
-    parameters: Literal["head", "guarded"] = "head"
-    """head: changes while streaming are answered OK and take effect at the next start; guarded: they are refused."""
-    relay: bool = False
-    """Serve through a TCP relay, so that a single connection can be reset."""
-    faults: list[Fault] = []
-    fault_seed: int | None = None
-    """Draw a schedule of faults from this seed (with `fault_rate` per 100 frames) besides the listed ones."""
-    fault_rate: float = Field(default=2.0, gt=0)
-    port: int = Field(default=0, ge=0, le=65_535)
-    """0: any free one."""
-
-
 class Monitor(Table):
     """`[monitor]`: the witnesses around the stream."""
 
     interval: Duration = 1.0
     host: bool = True
     log: bool = True
+    kernel_log: bool = True
+    """Read the kernel's log for USB trouble where that is allowed."""
 
 
 class Profile(Table):
@@ -232,6 +117,7 @@ class Profile(Table):
     target: Target = Target()
     camera: Camera = Camera()
     users: list[Users] = Field(min_length=1)
+    timeline: list[Action] = []
     criteria: Criteria = Criteria()
     simulator: Simulator = Simulator()
     monitor: Monitor = Monitor()

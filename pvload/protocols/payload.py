@@ -14,7 +14,7 @@ import lz4.block  # type: ignore[import-untyped]  # the package brings no types
 import numpy as np
 
 from pvload.protocols.seam import Frame
-from pvload.wire.event import FrameFlag, Payload
+from pvload.wire.codes import FrameFlag, Payload
 
 _PREFIX_BYTES: Final = 4
 _LZ4: Final = int(FrameFlag.LZ4)

@@ -15,8 +15,8 @@ from pvload._pb import daq_pb2
 from pvload.errors import FormatError
 from pvload.protocols.frame_header import split
 from pvload.protocols.seam import Ending, Frame, Request, UnaryAnswer
+from pvload.wire.codes import FrameFlag, Quality
 from pvload.wire.command import Open
-from pvload.wire.event import FrameFlag, Quality
 
 _OK: Final = 0
 _RESOURCE_EXHAUSTED: Final = 8

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, NamedTuple, Protocol
 
+from pvload.wire.codes import Payload
 from pvload.wire.command import Open
-from pvload.wire.event import FRAME_STRUCT, Kind, Payload
+from pvload.wire.event import FRAME_STRUCT, Kind
 
 _FRAME: Final = struct.Struct(FRAME_STRUCT)
 _U16, _U32, _I64 = 2**16 - 1, 2**32 - 1, 2**63 - 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from pvload.report.table import bullet, cut, paragraph, table
-from pvload.stats.summary import Figures, Quantiles, Sender, Summary
+from pvload.stats.quantiles import Quantiles
+from pvload.stats.summary import Figures, Sender, Summary
 from pvload.verdict.judgement import Judged, Result, Verdict
 from pvload.verdict.losses import losses
 from pvload.verdict.words import count, ms, percent, seconds

@@ -16,7 +16,8 @@ from typing import Final
 
 from pvload.clock import Clock
 from pvload.ship.spool import Spool, SpoolFull
-from pvload.wire.event import FRAME_STRUCT, Kind, NoteClass, encode, encode_text
+from pvload.wire.codes import NoteClass
+from pvload.wire.event import FRAME_STRUCT, Kind, encode, encode_text
 
 _log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from pvload.clock import SystemClock
 from pvload.errors import ConfigError, PvloadError
 from pvload.lifeline import end_with_parent
 from pvload.profiles.schema import Camera, Profile, Target
-from pvload.profiles.schema import Simulator as SimulatorTable
+from pvload.profiles.simulated import Simulator as SimulatorTable
 from pvload.sim.daemonlog import DaemonLog
 from pvload.sim.ledger import FileLedger
 from pvload.sim.server import Config, ServerTls, Simulator

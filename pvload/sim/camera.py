@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from pvload.clock import NS_PER_S, Clock
-from pvload.profiles.schema import Fault
+from pvload.profiles.simulated import Fault
 from pvload.sim.daemonlog import ACQUISITION, SERVICE, Log
 from pvload.sim.faults import FaultTable
 from pvload.sim.images import ImageBook, View, check_size

@@ -7,7 +7,7 @@ from typing import Final
 
 from pvload._pb import daq_pb2
 from pvload.profiles.schema import Camera as CameraTable
-from pvload.profiles.schema import Simulator as SimulatorTable
+from pvload.profiles.simulated import Simulator as SimulatorTable
 from pvload.sim import parameters
 from pvload.sim.camera import Camera, Sensor, World
 from pvload.sim.images import check_size

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from pvload.profiles.schema import Fault
+from pvload.profiles.simulated import Fault
 
 Kind = Literal[
     "stall",

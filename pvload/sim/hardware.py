@@ -38,7 +38,7 @@ class HardwareService:
         changes: Changes,
         world: World,
         *,
-        guards: Literal["head", "guarded"],
+        guards: Literal["head", "guarded", "live", "ignored"],
     ) -> None:
         self._devices = devices
         self._streams = streams

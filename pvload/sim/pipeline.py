@@ -18,7 +18,7 @@ from typing import Final
 
 from pvload._pb import daq_pb2
 from pvload.clock import NS_PER_MS, NS_PER_S
-from pvload.profiles.schema import Fault
+from pvload.profiles.simulated import Fault
 from pvload.sim.camera import Camera, Frame, World
 from pvload.sim.daemonlog import SERVICE
 from pvload.sim.images import View

@@ -24,8 +24,8 @@ from pvload._pb import daq_pb2, health_pb2
 from pvload.clock import Clock, SystemClock
 from pvload.errors import ConfigError
 from pvload.profiles.schema import Camera as CameraTable
-from pvload.profiles.schema import Fault
-from pvload.profiles.schema import Simulator as SimulatorTable
+from pvload.profiles.simulated import Fault
+from pvload.profiles.simulated import Simulator as SimulatorTable
 from pvload.sim.camera import World
 from pvload.sim.changes import Changes
 from pvload.sim.daemonlog import DRIVER, REGISTRY, Log, NoLog

@@ -21,7 +21,8 @@ from pvload.stats.witness import (
     ProcessTally,
     UnaryTally,
 )
-from pvload.wire.event import Kind, LogClass, NoteClass, UnaryFlag
+from pvload.wire.codes import LogClass, NoteClass, UnaryFlag
+from pvload.wire.event import Kind
 
 _STATUS: Final = (
     "OK",

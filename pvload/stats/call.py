@@ -22,7 +22,8 @@ from pvload.stats.subscriber import SubscriberFold
 from pvload.stats.tally import ServerNote, Tally
 from pvload.stats.timeline import LATE_NS, Edges, Span, Timeline
 from pvload.stats.windows import Windows
-from pvload.wire.event import FrameFlag, Payload, Records
+from pvload.wire.codes import FrameFlag, Payload
+from pvload.wire.event import Records
 
 RATE_SAMPLES: Final = 100
 RATE_LEAST: Final = 10

@@ -7,17 +7,7 @@ from pvload.stats.figures import NS_PER_S, Scope, figures, seconds
 from pvload.stats.merge import Whole, on_axis, shifted, wholes
 from pvload.stats.minutes import grid_ns, together
 from pvload.stats.sender import CallNote, SenderFold
-from pvload.stats.summary import (
-    LIST_LIMIT,
-    Accounting,
-    Call,
-    Device,
-    Figures,
-    RunFacts,
-    Subscriber,
-    Summary,
-    Window,
-)
+from pvload.stats.summary import LIST_LIMIT, Accounting, Call, Device, Figures, RunFacts, Subscriber, Summary, Window
 from pvload.stats.tally import Tally, WindowTally
 from pvload.stats.witnesses import (
     clock_of,
@@ -29,7 +19,7 @@ from pvload.stats.witnesses import (
     senders_of,
     unary_of,
 )
-from pvload.wire.event import EndReason, Quality
+from pvload.wire.codes import EndReason, Quality
 
 
 def conclude(senders: list[SenderFold], config: FoldConfig, rejected: int) -> Summary:

@@ -6,18 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pvload.stats.gaps import StallNote
-from pvload.stats.summary import (
-    Age,
-    Figures,
-    Freezes,
-    Gaps,
-    Hole,
-    Missing,
-    Quantiles,
-    ServerMetrics,
-    Stall,
-    Stalls,
-)
+from pvload.stats.quantiles import Quantiles
+from pvload.stats.summary import Age, Figures, Freezes, Gaps, Hole, Missing, ServerMetrics, Stall, Stalls
 from pvload.stats.tally import Tally
 
 NS_PER_S: Final = 1_000_000_000

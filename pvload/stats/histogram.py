@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pvload.stats.summary import Quantiles
+from pvload.stats.quantiles import Quantiles
 
 RELATIVE_ERROR: Final = 0.005
 _MANTISSA_BITS: Final = 7

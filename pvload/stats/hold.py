@@ -13,7 +13,8 @@ import numpy as np
 
 from pvload.stats.histogram import Int64s
 from pvload.stats.timeline import HOLD_NS
-from pvload.wire.event import Kind, Records, UserChange
+from pvload.wire.codes import UserChange
+from pvload.wire.event import Kind, Records
 
 FOLD_ROWS: Final = 65_536
 """So many new rows (6 MiB) are folded at once."""

@@ -11,7 +11,8 @@ from pvload.stats.histogram import Int64s
 from pvload.stats.opening import Opening
 from pvload.stats.tally import Tally
 from pvload.stats.timeline import Span
-from pvload.wire.event import FrameFlag, Records
+from pvload.wire.codes import FrameFlag
+from pvload.wire.event import Records
 
 GRACE_NS: Final = 1_000_000_000
 """Frames of the setting before may still arrive this long after a planned change."""

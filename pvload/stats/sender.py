@@ -24,7 +24,8 @@ from pvload.stats.tally import Tally
 from pvload.stats.told import Told, read
 from pvload.stats.windows import Windows
 from pvload.wire.batch import Hello
-from pvload.wire.event import LAYOUTS, EndedBy, Kind, Records, UserChange
+from pvload.wire.codes import EndedBy, UserChange
+from pvload.wire.event import LAYOUTS, Kind, Records
 
 _OF_CALLS: Final = np.zeros(256, np.bool_)
 _OF_CALLS[[Kind.FRAME, Kind.OPENED, Kind.HEADERS, Kind.ENDED, Kind.FOLDED, Kind.WAIT_TIMEOUT]] = True

@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 
 from pvload.stats.histogram import Int64s
-from pvload.wire.event import FRAME, LAYOUTS, EndedBy, Kind, Records
+from pvload.wire.codes import EndedBy
+from pvload.wire.event import FRAME, LAYOUTS, Kind, Records
 
 LONGEST_NS: Final = 100 * 24 * 3600 * 1_000_000_000
 """A sender's records lie within so much of its first one; figures are kept by windows of time."""

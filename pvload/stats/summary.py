@@ -11,24 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from pvload.stats.around import Around, Changes
+from pvload.stats.quantiles import NO_QUANTILES, Quantiles
+
 SCHEMA: Final = "pvload.summary/1"
 LIST_LIMIT: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Quantiles:
-    """Of a histogram with 0.5 % relative error. n = 0: all figures None."""
-
-    n: int
-    min: float | None
-    mean: float | None
-    p50: float | None
-    p90: float | None
-    p95: float | None
-    p99: float | None
-    p999: float | None
-    max: float | None
-    relative_error: float = 0.005
+NOTHING_AROUND: Final = Around(changes=Changes(count=0, outcomes={}, effect_ms=NO_QUANTILES, missing=0, listed=()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -507,3 +495,5 @@ class Summary:
     """NoteClass name in lower case -> count."""
     run_windows: tuple[Window, ...] = ()
     """Minutes of the run, over all subscribers."""
+    around: Around = NOTHING_AROUND
+    """Changes, calls, watchers, comings and goings, growth."""

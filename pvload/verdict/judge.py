@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from pvload.profiles.schema import Criteria, Profile
+from pvload.profiles.criteria import Criteria
+from pvload.profiles.schema import Profile
 from pvload.stats.summary import Summary
 from pvload.verdict import always, counts, streams
 from pvload.verdict.cause import why

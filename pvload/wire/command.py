@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, get_args
 
 from pvload.errors import FormatError
 
@@ -36,6 +36,8 @@ class Start:
     target: dict[str, Any]
     """`pvload.profiles.schema.Target` as JSON, address resolved (never "sim")."""
     spool_bytes: int = 256 * 1024 * 1024
+    role: str = "engine"
+    """engine | viewer: a process that opens streams only to be killed, whose end is no loss and nobody's blind time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,12 @@ class Open:
     payload_every: int = 1
     stop_after_frames: int = 0
     """End the call by order after so many frames; 0: never."""
+    read_fps: float = 0.0
+    """Read at most so many frames per second; 0: as fast as they come."""
+    pause_ms: float = 0.0
+    """Wait so long after each frame before reading the next."""
+    droppable: bool = False
+    """The call may be left by resetting its connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +80,11 @@ class Close:
     id: int
     by: str = "order"
     """order | run_end"""
+    style: str = "clean"
+    """clean | dropped | half_open (reads no more and keeps the connection). `killed` is no order: whoever owns the
+    process kills it and records `Left`. An abort is recorded as LEFT before it is done."""
+    linger_ms: float = 0.0
+    """Of half_open: how long the connection is kept, and then reset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +98,11 @@ class Call:
     timeout_ms: float = 30_000.0
     due_ns: int = 0
     operator: bool = False
+    population: str = ""
+    ordinal: int = 0
+    """The load user that makes it; empty: the operator or pvload itself."""
+    change: int = 0
+    """The change that it carries out; 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +173,115 @@ class Finish:
     NAME: ClassVar[str] = "finish"
 
 
-Command = Start | Open | Close | Call | Wanted | User | Note | Probe | RunEnd | Finish
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Open a stream of events that are no frames, on a connection of its own. Answered by Headers and Ended."""
+
+    NAME: ClassVar[str] = "watch"
+    id: int
+    population: str
+    ordinal: int
+    number: int
+    device: str
+    method: str
+    """StreamParameterChanges | SubscribeDeviceState | StreamObservables | StreamHealthUpdates"""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    window_bytes: int = 1024 * 1024
+    pause_ms: float = 0.0
+    """After each event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The device is about to be changed: recorded, and every frame of it is held against the change until one shows it.
+
+    Sent to every engine before the call that changes it. Answered by Effect, if a frame shows it, at most once.
+    """
+
+    NAME: ClassVar[str] = "change"
+    number: int
+    device: str
+    at_ns: int
+    text: str
+    kind: str = "other"
+    """A ChangeKind name in lower case."""
+    again: bool = False
+    width: int = 0
+    height: int = 0
+    binning_x: int = 0
+    binning_y: int = 0
+    exposure_ms: float = 0.0
+    rate_hz: float = 0.0
+    population: str = ""
+    ordinal: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """Set a parameter on an open-loop schedule; each value carries a counter of its own. Answered by Answered at its
+    end; ended early by Close."""
+
+    NAME: ClassVar[str] = "storm"
+    id: int
+    population: str
+    ordinal: int
+    device: str
+    parameter: str
+    values: list[str]
+    """Written in turn; `{n}` in one is replaced by the counter."""
+    first: int
+    """The first counter; counters rise by `stride`, so that several users never write the same."""
+    stride: int
+    rates_hz: list[float]
+    """This user's share of each step's rate."""
+    step_ms: float
+    begin_ns: int
+    """This host's monotonic clock: when the first step begins."""
+    in_flight: int = 64
+    timeout_ms: float = 30_000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Tell when stream `id` has received `frames` frames. Answered by Reached, at once if it has already."""
+
+    NAME: ClassVar[str] = "mark"
+    id: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """A subscriber's call was left by plan in a way that its own engine cannot record; recorded."""
+
+    NAME: ClassVar[str] = "left"
+    population: str
+    ordinal: int
+    number: int
+    device: str
+    style: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """An action of the timeline was done, or not; recorded. `outcome` is an Outcome name in lower case."""
+
+    NAME: ClassVar[str] = "action"
+    number: int
+    text: str
+    outcome: str
+    details: str
+    due_ns: int
+    at_ns: int
+    client: str = ""
+    change: int = 0
+
+
+Command = (
+    Start | Open | Close | Call | Wanted | User | Note | Probe | RunEnd | Finish | Watch | Change | Storm | Mark | Left
+    | Action
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,14 +384,34 @@ class Finished:
     delivered: int
 
 
-Answer = Ready | Failed | Headers | FirstFrame | Timeout | Ended | Answered | Aggregate | Finished
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """Stream `id` had `frames` frames at at_ns (this host's monotonic clock)."""
 
-_COMMANDS: Final[dict[str, type[Command]]] = {
-    kind.NAME: kind for kind in (Start, Open, Close, Call, Wanted, User, Note, Probe, RunEnd, Finish)
-}
-_ANSWERS: Final[dict[str, type[Answer]]] = {
-    kind.NAME: kind for kind in (Ready, Failed, Headers, FirstFrame, Timeout, Ended, Answered, Aggregate, Finished)
-}
+    NAME: ClassVar[str] = "reached"
+    id: int
+    frames: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """The first frame that shows change `number` came at at_ns, on some stream of this engine."""
+
+    NAME: ClassVar[str] = "effect"
+    number: int
+    again: bool
+    at_ns: int
+    population: str
+    ordinal: int
+
+
+Answer = (
+    Ready | Failed | Headers | FirstFrame | Timeout | Ended | Answered | Aggregate | Finished | Reached | Effect
+)  # fmt: skip
+
+_COMMANDS: Final[dict[str, type[Command]]] = {kind.NAME: kind for kind in get_args(Command)}
+_ANSWERS: Final[dict[str, type[Answer]]] = {kind.NAME: kind for kind in get_args(Answer)}
 
 
 def to_line(message: Command | Answer) -> bytes:

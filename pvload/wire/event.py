@@ -14,7 +14,7 @@ reused by a sender; what frames are judged by (WANTED, RATE, END) is in the send
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -47,70 +47,19 @@ class Kind(IntEnum):
     FOLDED = 17
     WAIT_TIMEOUT = 18
     NOTE = 19
-
-
-class FrameFlag(IntFlag):
-    """Which optional fields of a frame were set on the wire, and what its payload showed."""
-
-    METRICS = 1
-    EXPOSURE = 2
-    BINNING = 4
-    LZ4 = 8
-    CHECKED_SIZE = 16
-    CHECKED_PIXELS = 32
-
-
-class Payload(IntEnum):
-    """Outcome of the payload check of one frame (`code` of a FRAME record)."""
-
-    UNCHECKED = 0
-    OK = 1
-    SIZE_MISMATCH = 2
-    UNDECODABLE = 3
-    ALL_ZERO = 4
-    REPEATED_IMAGE = 5
-
-
-class EndedBy(IntEnum):
-    """Who ended a call (`code` of an ENDED record)."""
-
-    SERVER = 0
-    """Nobody here ordered it: status and details say how the server or the network ended it."""
-    ORDER = 1
-    """The user closed it."""
-    RUN_END = 2
-    """The run ended."""
-    WATCHDOG = 3
-    """The silence watchdog closed it because the profile says so; the silence itself is in the frames."""
-    ENGINE = 4
-    """The engine is going down and closed what was open."""
-
-
-class Quality(IntEnum):
-    """`daq.StreamQuality`."""
-
-    FULL = 0
-    PREVIEW = 1
-    FAST = 2
-
-
-class UserChange(IntEnum):
-    """What became of a Locust user (`code` of a USER record)."""
-
-    SPAWNED = 1
-    STOPPED = 2
-    COULD_NOT_START = 3
-
-
-class UnaryFlag(IntFlag):
-    """Facts about one unary call that its status does not tell."""
-
-    APPLICATION_FAILED = 1
-    """Status OK, but the answer's `success` was false."""
-    ALREADY = 2
-    """StartStream answered "Already streaming": somebody else's acquisition."""
-    OPERATOR = 4
-    """Made by the camera operator (setup, start, stop), not by a load user."""
+    WATCHING = 20
+    WATCHED = 21
+    PARAMETER = 22
+    STATE = 23
+    OBSERVABLE = 24
+    HEALTH = 25
+    CHANGE = 26
+    CALLED = 27
+    OFFERED = 28
+    LEFT = 29
+    ACTION = 30
+    MACHINE = 31
+    DAEMON = 32
 
 
 _HEAD: Final = [("kind", "u1"), ("flags", "u1"), ("code", "<u2"), ("ref", "<u4"), ("t_ns", "<i8")]
@@ -187,8 +136,13 @@ UNARY: Final = _layout(
     ("answer", "<u4"),
     ("device", "<u4"),
     ("number", "<i8"),
+    ("population", "<u4"),
+    ("ordinal", "<u4"),
+    ("change", "<u4"),
 )
-"""A unary call was answered at `t_ns`. `flags` = UnaryFlag, `ref` = the command's id. method, details, request,
+"""A unary call was answered at `t_ns`. `flags` = UnaryFlag, `ref` = the command's id. (population, ordinal): the load
+user that made it, 0 for the operator and for pvload itself. change: the CHANGE that it carries out, 0: none.
+ method, details, request,
 answer, device: text ids (request and answer as compact JSON). due_ns: when the plan wanted it. number: the one figure
 the answer carries, if any (frames_captured of StopStream), else -1."""
 
@@ -253,7 +207,7 @@ LOG: Final = _layout(
     ("logged_wall_ns", "<i8"),
     ("suppressed", "<u4"),
 )
-"""A line of the daemon's log matched at `t_ns`. `code` = pvload.wire.event.LogClass; line, source: text ids;
+"""A line of the daemon's log matched at `t_ns`. `code` = pvload.wire.codes.LogClass; line, source: text ids;
 logged_wall_ns: the line's own stamp (0: it has none). suppressed: lines of the same class since its last record that
 came too fast to be recorded one by one; so a class had as many lines as the sum of 1 + suppressed."""
 
@@ -301,70 +255,112 @@ those are derived from arrivals alone."""
 NOTE: Final = _layout(("text", "<u4"), ("value", "<i8"))
 """Something about the run itself that a reader must know; `code` = NoteClass."""
 
+WATCHING: Final = _layout(
+    ("method", "<u4"), ("device", "<u4"), ("population", "<u4"), ("ordinal", "<u4"), ("number", "<u4")
+)
+"""A stream of events that are no frames was opened at `t_ns` as call `ref` (ids are shared with frame calls). method:
+StreamParameterChanges, SubscribeDeviceState, StreamObservables, StreamHealthUpdates."""
 
-class EndReason(IntEnum):
-    """Why a run ended (`code` of an END record)."""
+WATCHED: Final = _layout(("details", "<u4"), ("status", "<u4"), ("events", "<u8"))
+"""It ended: `code` = EndedBy, as in ENDED; events: how many came."""
 
-    DURATION = 0
-    """The planned duration, or the planned number of frames, was reached."""
-    INTERRUPTED = 1
-    """Ctrl-C, SIGTERM or the web UI's stop before the planned end."""
-    FAILED = 2
-    """The run could not go on (operator failed, a process died for good)."""
+PARAMETER: Final = _layout(
+    ("device", "<u4"), ("name", "<u4"), ("source_ns", "<i8"), ("value", "<f8"), ("counter", "<i8")
+)
+"""A parameter change was told on call `ref` at `t_ns`. `code` = Source. value: the new value where it is a number, else
+NaN. counter: what `change_counter` finds in the new value, -1: none; a watcher of a storm knows losses by it."""
 
+STATE: Final = _layout(
+    ("device", "<u4"), ("sent_ns", "<i8"), ("source_ns", "<i8"), ("version", "<u8"), ("exposure_ms", "<f8")
+)
+"""A device's state at `t_ns`. `flags` = StateFlag, `ref` = the call that told it. sent_ns: when it was asked for (0: it
+was pushed)."""
 
-class LogClass(IntEnum):
-    """Classes of the daemon's log lines."""
+OBSERVABLE: Final = _layout(("device", "<u4"), ("name", "<u4"), ("source_ns", "<i8"), ("value", "<f8"))
+"""An observable's value arrived on call `ref` at `t_ns`."""
 
-    OTHER = 0
-    READY = 1
-    SYNTHETIC = 2
-    REGISTRATION = 3
-    SUBSCRIBE = 4
-    DISCONNECT = 5
-    STREAM_END = 6
-    DROP = 7
-    BAD_FRAME = 8
-    LIMIT = 9
-    PARAMETER_LAG = 10
-    ALREADY_STREAMING = 11
-    SLOW_OBSERVER = 12
-    STALL_TICK = 13
-    STALL_END = 14
-    LOOP_EXIT = 15
-    RUN_SUMMARY = 16
-    POOL = 17
-    INTEGRITY = 18
-    UNLOCK = 19
-    NO_CONSUMERS = 20
-    MODE_FALLBACK = 21
-    CALLBACK = 22
-    DISK = 23
-    DRIVER_ERROR = 24
-    PANIC = 25
-    SHUTDOWN = 26
-    ERROR = 27
-    """Any other line at level ERROR."""
-    ACQUISITION_STARTED = 28
-    """A client's StartStream, ours or another's, reached the camera."""
-    ACQUISITION_STOPPED = 29
-    """A client's StopStream, ours or another's, stopped it."""
+HEALTH: Final = _layout(
+    ("module", "<u4"),
+    ("text", "<u4"),
+    ("heartbeat_age_ns", "<i8"),
+    ("sent_ns", "<i8"),
+    ("population", "<u4"),
+    ("ordinal", "<u4"),
+)
+"""A health service answered at `t_ns`. module: text id, 0: the daemon as a whole; `code`: its status as the service
+numbers it (grpc.health.v1: 1 SERVING; daq: SystemHealthStatus, or 1 for a healthy module and 3 for another); `flags` 1:
+by grpc.health.v1. heartbeat_age_ns: how old the module's heartbeat is, -1: it has none. text: its message."""
 
+CHANGE: Final = _layout(
+    ("device", "<u4"),
+    ("text", "<u4"),
+    ("width", "<u4"),
+    ("height", "<u4"),
+    ("binning_x", "<u2"),
+    ("binning_y", "<u2"),
+    ("exposure_ms", "<f8"),
+    ("rate_hz", "<f8"),
+    ("known_ns", "<i8"),
+    ("population", "<u4"),
+    ("ordinal", "<u4"),
+)
+"""Change `ref` of the device is sent at `t_ns` or a little later; every engine is told before it is. `code` =
+ChangeKind, `flags` = ChangeFlag. width .. exposure_ms: what full-quality frames show once it is in effect (0: the
+change leaves that open); text: the change in words; rate_hz: the rate it gives, 0: unknown."""
 
-class NoteClass(IntEnum):
-    """Classes of NOTE records."""
+CALLED: Final = _layout(
+    ("due_ns", "<i8"),
+    ("sent_ns", "<i8"),
+    ("counter", "<i8"),
+    ("status", "<u4"),
+    ("population", "<u4"),
+    ("ordinal", "<u4"),
+    ("method", "<u4"),
+    ("device", "<u4"),
+)
+"""A call of a storm was answered at `t_ns`; `flags` = UnaryFlag, `ref` = the storm's id, counter: the one it wrote."""
 
-    INFO = 0
-    CAMERA_NOT_AS_PLANNED = 1
-    CAMERA_WAS_RUNNING = 2
-    OPERATOR_FAILED = 3
-    NOT_CONNECTED = 4
-    UNKNOWN_DEVICE = 5
-    WITNESS_MISSING = 6
-    WITNESS_PRESENT = 7
-    ENGINE_REPLACED = 8
-    READ_BACK = 9
-    """A parameter that frames cannot show was read back (`value` 1: as planned, 0: not)."""
+OFFERED: Final = _layout(
+    ("interval_ns", "<i8"),
+    ("rate_hz", "<f8"),
+    ("due", "<u8"),
+    ("sent", "<u8"),
+    ("answered", "<u8"),
+    ("held_ns", "<i8"),
+    ("lateness_ns", "<i8"),
+    ("population", "<u4"),
+    ("ordinal", "<u4"),
+)
+"""Storm `ref` in the interval_ns before `t_ns`: calls due at rate_hz (this user's share), sent and answered. held_ns:
+time in which all its places were taken by unanswered calls (the server's doing); lateness_ns: how late at worst a call
+was sent though a place was free (ours)."""
+
+LEFT: Final = _layout(("population", "<u4"), ("ordinal", "<u4"), ("number", "<u4"), ("device", "<u4"))
+"""The subscriber's call `number` was left by plan at `t_ns`. `code` = Abort. It may be recorded by another sender than
+the call's own: one whose process was killed can say nothing."""
+
+ACTION: Final = _layout(
+    ("due_ns", "<i8"), ("number", "<u4"), ("text", "<u4"), ("details", "<u4"), ("client", "<u4"), ("change", "<u4")
+)
+"""Action `number` (from 0, as in the profile; those of a cycle repeat it) was done at `t_ns`. `code` = Outcome, text:
+the action in words, details: what came of it, client and change: whom and which it was about, 0: none."""
+
+MACHINE: Final = _layout(
+    ("disk_read_bytes", "<u8"),
+    ("disk_written_bytes", "<u8"),
+    ("disk_busy_ns", "<i8"),
+    ("network_in_bytes", "<u8"),
+    ("network_out_bytes", "<u8"),
+    ("network_drops", "<u8"),
+    ("interrupts", "<u8"),
+    ("context_switches", "<u8"),
+    ("name", "<u4"),
+)
+"""What HOST has no room for, increments since the previous sample. name: the host's, as in HOST."""
+
+DAEMON: Final = _layout(("pid", "<u4"), ("details", "<u4"), ("exit_status", "<i8"))
+"""The daemon that pvload started: `code` 0 it was started, 1 it answers, 2 it was asked to stop, 3 it is gone with
+exit_status (negative: the signal that ended it)."""
 
 
 LAYOUTS: Final[dict[Kind, np.dtype[np.void]]] = {
@@ -387,6 +383,19 @@ LAYOUTS: Final[dict[Kind, np.dtype[np.void]]] = {
     Kind.FOLDED: FOLDED,
     Kind.WAIT_TIMEOUT: WAIT_TIMEOUT,
     Kind.NOTE: NOTE,
+    Kind.WATCHING: WATCHING,
+    Kind.WATCHED: WATCHED,
+    Kind.PARAMETER: PARAMETER,
+    Kind.STATE: STATE,
+    Kind.OBSERVABLE: OBSERVABLE,
+    Kind.HEALTH: HEALTH,
+    Kind.CHANGE: CHANGE,
+    Kind.CALLED: CALLED,
+    Kind.OFFERED: OFFERED,
+    Kind.LEFT: LEFT,
+    Kind.ACTION: ACTION,
+    Kind.MACHINE: MACHINE,
+    Kind.DAEMON: DAEMON,
 }
 
 Records = npt.NDArray[np.void]

@@ -18,13 +18,15 @@ import zmq
 
 from pvload.clock import NS_PER_MS, NS_PER_S, SystemClock, boot_id
 from pvload.profiles.load import canonical_json
-from pvload.profiles.schema import Profile, Run, Users
+from pvload.profiles.schema import Profile, Run
+from pvload.profiles.users import Users
 from pvload.report.recompute import recompute
 from pvload.ship.recorder import Recorder
 from pvload.ship.shipper import Shipper
 from pvload.ship.spool import Spool
 from pvload.wire.batch import Hello
-from pvload.wire.event import FRAME_STRUCT, EndedBy, Kind
+from pvload.wire.codes import EndedBy
+from pvload.wire.event import FRAME_STRUCT, Kind
 from pvload.wire.journal import FILE_NAME, JournalReader
 from pvload.wire.live import read_live
 from pvload.wire.run_directory import MANIFEST, PROFILE, REPORT, SUMMARY, Manifest, write_manifest

@@ -14,7 +14,8 @@ import pytest
 from pvload.clock import SystemClock
 from pvload.collect.__main__ import without_journal
 from pvload.profiles.load import canonical_json
-from pvload.profiles.schema import Profile, Run, Users
+from pvload.profiles.schema import Profile, Run
+from pvload.profiles.users import Users
 from pvload.ship.recorder import Recorder
 from pvload.ship.shipper import Shipper
 from pvload.ship.spool import Spool

@@ -7,7 +7,8 @@ import pytest
 from pvload.diagnose.finding import Severity, log_around
 from pvload.diagnose.findings import findings
 from pvload.stats.config import FoldConfig
-from pvload.wire.event import EndedBy, Kind, LogClass, NoteClass
+from pvload.wire.codes import EndedBy, LogClass, NoteClass
+from pvload.wire.event import Kind
 from tests.stats.stream import MS, T0, Stream, summary
 
 

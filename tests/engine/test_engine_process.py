@@ -15,18 +15,8 @@ import psutil
 import pytest
 
 from pvload.wire import command
-from pvload.wire.event import (
-    EndedBy,
-    EndReason,
-    FrameFlag,
-    Kind,
-    NoteClass,
-    Payload,
-    Records,
-    UnaryFlag,
-    UserChange,
-    rows_of,
-)
+from pvload.wire.codes import EndedBy, EndReason, FrameFlag, NoteClass, Payload, UnaryFlag, UserChange
+from pvload.wire.event import Kind, Records, rows_of
 from rig import EngineProcess
 
 OpenStream = Callable[..., int]

@@ -18,7 +18,8 @@ from pvload.protocols.rust_daq import RustDaq
 from pvload.ship.recorder import Recorder
 from pvload.ship.spool import SEGMENT_HEADER_BYTES, Spool
 from pvload.wire.batch import Hello
-from pvload.wire.event import RECORD_BYTES, Kind, Payload, Records, decode, rows_of
+from pvload.wire.codes import Payload
+from pvload.wire.event import RECORD_BYTES, Kind, Records, decode, rows_of
 
 HELLO = Hello(role="engine", worker="w", incarnation=0, host="h", boot="b", pid=1)
 

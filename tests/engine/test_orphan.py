@@ -16,7 +16,8 @@ import psutil
 
 from collecting import Collecting
 from pvload.wire import command
-from pvload.wire.event import EndedBy, Kind, decode, rows_of
+from pvload.wire.codes import EndedBy
+from pvload.wire.event import Kind, decode, rows_of
 
 PARENT = """
 import json, subprocess, sys

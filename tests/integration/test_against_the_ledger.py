@@ -14,7 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pvload.profiles.schema import Camera, Criteria, Fault, Profile, Roi, Run, Simulator, Users
+from pvload.profiles.criteria import Criteria
+from pvload.profiles.schema import Camera, Profile, Run
+from pvload.profiles.simulated import Fault, Simulator
+from pvload.profiles.users import Users
+from pvload.profiles.values import Roi
 from pvload.sim.faults import schedule
 from pvload.sim.ledger import read_ledger
 from pvload.sim.truth import CallTruth, call_truths

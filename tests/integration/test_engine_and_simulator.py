@@ -11,7 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
-from pvload.profiles.schema import Camera, Criteria, Profile, Roi, Run, Simulator, Target, Tls, Users
+from pvload.profiles.criteria import Criteria
+from pvload.profiles.schema import Camera, Profile, Run, Target, Tls
+from pvload.profiles.simulated import Simulator
+from pvload.profiles.users import Users
+from pvload.profiles.values import Roi
 from pvload.wire import command
 from rig import EngineProcess, Rig, running
 

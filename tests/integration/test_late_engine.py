@@ -7,7 +7,10 @@ import signal
 import time
 from pathlib import Path
 
-from pvload.profiles.schema import Camera, Criteria, Profile, Roi, Run, Users
+from pvload.profiles.criteria import Criteria
+from pvload.profiles.schema import Camera, Profile, Run
+from pvload.profiles.users import Users
+from pvload.profiles.values import Roi
 from rig import running
 
 STOOD_STILL_S = 1.5

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pvload.profiles.schema import Camera, Criteria, Profile, Roi, Run, Users
+from pvload.profiles.criteria import Criteria
+from pvload.profiles.schema import Camera, Profile, Run
+from pvload.profiles.users import Users
+from pvload.profiles.values import Roi
 from pvload.wire import run_directory
 from rig import LineProcess, running
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pvload.clock import NS_PER_MS, NS_PER_S
 from pvload.monitor.allowance import LINES_PER_S, Admitted, Allowance, Seen
 from pvload.monitor.tokens import Classified
-from pvload.wire.event import LogClass
+from pvload.wire.codes import LogClass
 
 _CLASSES = [LogClass.OTHER, LogClass.DROP, LogClass.DRIVER_ERROR, LogClass.SLOW_OBSERVER]
 

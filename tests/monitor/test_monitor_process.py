@@ -14,7 +14,8 @@ import pytest
 
 from pvload.monitor.__main__ import parse
 from pvload.monitor.session import spool_folder
-from pvload.wire.event import Kind, LogClass, NoteClass, Records, rows_of
+from pvload.wire.codes import LogClass, NoteClass
+from pvload.wire.event import Kind, Records, rows_of
 from rig import LineProcess
 from sink import Sink
 

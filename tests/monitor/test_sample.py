@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pvload.monitor.sample import HostSampler, ProcessSampler, Watched, pressure_total_ns
-from pvload.wire.event import Kind, NoteClass
+from pvload.wire.codes import NoteClass
+from pvload.wire.event import Kind
 from recorded import Recorded, SetClock
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pvload.monitor.tokens import TABLE, classify, strip_escapes
-from pvload.wire.event import LogClass
+from pvload.wire.codes import LogClass
 
 DATA = Path(__file__).parent.parent / "data"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from pvload.clock import NS_PER_S
 from pvload.monitor import witness
 from pvload.monitor.witness import LogWitness
-from pvload.wire.event import Kind, LogClass, NoteClass
+from pvload.wire.codes import LogClass, NoteClass
+from pvload.wire.event import Kind
 from recorded import Recorded, SetClock
 
 STALL = "2026-11-21T11:23:05.5Z ERROR daq_driver_pvcam: Acquisition error (involuntary stop) error=Timeout\n"

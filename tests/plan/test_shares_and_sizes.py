@@ -19,7 +19,8 @@ from pvload.plan.expected import (
 from pvload.plan.explain import explain
 from pvload.plan.share import Share, distribute, seed_of, shares
 from pvload.profiles.load import load
-from pvload.profiles.schema import Camera, Profile, Run, Users
+from pvload.profiles.schema import Camera, Profile, Run
+from pvload.profiles.users import Users
 from pvload.wire.journal import LOG_BYTES
 
 

@@ -9,7 +9,9 @@ from typing import get_args
 import pytest
 
 from pvload.profiles import schema
-from pvload.profiles.schema import Criteria, Fault, Table
+from pvload.profiles.criteria import Criteria
+from pvload.profiles.simulated import Fault
+from pvload.profiles.values import Table
 
 TABLES = [kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, Table)]
 HEADS = {

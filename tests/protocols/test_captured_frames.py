@@ -17,7 +17,8 @@ from pvload.protocols.frame_header import split
 from pvload.protocols.payload import check_pixels, check_size, digest
 from pvload.protocols.rust_daq import RustDaq
 from pvload.protocols.seam import frame_record
-from pvload.wire.event import FRAME, FrameFlag, Payload
+from pvload.wire.codes import FrameFlag, Payload
+from pvload.wire.event import FRAME
 
 DATA = Path(__file__).parent.parent / "data"
 CAPTURES = sorted(path.stem for path in DATA.glob("*.grpc"))

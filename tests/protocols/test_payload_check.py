@@ -8,7 +8,7 @@ import pytest
 from pvload._pb import daq_pb2
 from pvload.protocols.payload import Sampling, check_pixels, check_size, digest
 from pvload.protocols.rust_daq import RustDaq
-from pvload.wire.event import FrameFlag, Payload
+from pvload.wire.codes import FrameFlag, Payload
 
 IMAGE = bytes(range(1, 241)) + bytes(16)
 

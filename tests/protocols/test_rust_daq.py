@@ -16,8 +16,9 @@ from pvload.protocols import protocol_named
 from pvload.protocols.endpoint import endpoint
 from pvload.protocols.rust_daq import RustDaq
 from pvload.protocols.seam import Ending, frame_record
+from pvload.wire.codes import Payload
 from pvload.wire.command import Open
-from pvload.wire.event import FRAME, Payload
+from pvload.wire.event import FRAME
 
 ANSWERS: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "unary-answers.json").read_text())
 RECORDED = {name: it for name, it in ANSWERS.items() if isinstance(it, dict) and "hex" in it}

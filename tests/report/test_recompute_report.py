@@ -15,7 +15,7 @@ from pvload.report.recompute import computed, recompute, reported
 from pvload.stats.config import fold_config
 from pvload.stats.fold import RunFold
 from pvload.verdict.judge import judge_run
-from pvload.wire import event
+from pvload.wire import codes, event
 from pvload.wire.batch import Hello
 from pvload.wire.event import Kind, decode, encode, encode_text
 from pvload.wire.journal import BatchRow, FinishedRow, JournalWriter, RejectedRow, SenderRow
@@ -33,7 +33,7 @@ def frame(number: int, t_ns: int) -> bytes:
         Kind.FRAME,
         t_ns=t_ns,
         ref=1,
-        flags=event.FrameFlag.METRICS | event.FrameFlag.EXPOSURE | event.FrameFlag.BINNING,
+        flags=codes.FrameFlag.METRICS | codes.FrameFlag.EXPOSURE | codes.FrameFlag.BINNING,
         frame_number=number,
         source_ns=t_ns - 5 * MS,
         frames_sent=number + 1,
@@ -70,9 +70,9 @@ def engine_records(frames: int, *, end: bool) -> bytes:
     if end:
         stop = last + 50 * MS
         records += [
-            encode(Kind.END, t_ns=stop, code=event.EndReason.DURATION, warm_up_ns=S, planned_ns=20 * S),
+            encode(Kind.END, t_ns=stop, code=codes.EndReason.DURATION, warm_up_ns=S, planned_ns=20 * S),
             encode(
-                Kind.ENDED, t_ns=stop + MS, ref=1, code=event.EndedBy.RUN_END, status=1, frames=frames,
+                Kind.ENDED, t_ns=stop + MS, ref=1, code=codes.EndedBy.RUN_END, status=1, frames=frames,
                 message_bytes=frames * 100_000,
             ),
         ]  # fmt: skip

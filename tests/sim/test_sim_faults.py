@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pvload._pb import daq_pb2
-from pvload.profiles.schema import Fault
+from pvload.profiles.simulated import Fault
 from pvload.sim import camera as camera_module
 from pvload.sim.faults import APART_FRAMES, HEAD_FRAMES, SEEDED_KINDS, FaultTable, schedule
 from pvload.sim.pace import next_deadline, resumed_ns

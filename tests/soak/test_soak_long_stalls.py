@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from integration.test_against_the_ledger import AT_A_TIME, FAULTS_PER_100, FRAMES, differences, run_schedule
-from pvload.profiles.schema import Fault
+from pvload.profiles.simulated import Fault
 from pvload.sim.faults import schedule
 
 THRESHOLD_S = 2.0

@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pvload.wire.event import EndedBy, Kind, NoteClass, UserChange
+from pvload.wire.codes import EndedBy, NoteClass, UserChange
+from pvload.wire.event import Kind
 from tests.stats.stream import MS, T0, Stream
 
 PERIOD_MS = 100

@@ -12,7 +12,8 @@ from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
 from pvload.stats.summary import Summary
 from pvload.wire.batch import Hello
-from pvload.wire.event import EndedBy, FrameFlag, Kind, Records, decode, encode, encode_text
+from pvload.wire.codes import EndedBy, FrameFlag
+from pvload.wire.event import Kind, Records, decode, encode, encode_text
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -14,7 +14,8 @@ from pvload.stats import hold
 from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
 from pvload.stats.summary_json import to_dict, to_json
-from pvload.wire.event import EndedBy, Kind
+from pvload.wire.codes import EndedBy
+from pvload.wire.event import Kind
 from tests.stats.schedules import streams
 from tests.stats.stream import MS, Stream, cut, fold
 

@@ -12,7 +12,8 @@ from pvload.stats.config import FoldConfig, fold_config
 from pvload.stats.histogram import Histogram
 from pvload.stats.opening import decimated
 from pvload.stats.summary_json import to_json
-from pvload.wire.event import EndedBy, Kind, LogClass, NoteClass, UserChange
+from pvload.wire.codes import EndedBy, LogClass, NoteClass, UserChange
+from pvload.wire.event import Kind
 from tests.stats.stream import MS, T0, S, Stream, fold, summary
 
 

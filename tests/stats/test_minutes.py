@@ -8,7 +8,7 @@ from pvload.stats import hold
 from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
 from pvload.stats.summary import Summary, Window
-from pvload.wire.event import EndedBy
+from pvload.wire.codes import EndedBy
 from tests.stats.stream import MS, Stream, cut, fold
 
 CONFIG = FoldConfig(warm_up_ns=500 * MS, window_ns=3_000 * MS)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
 from pvload.stats.summary import Figures
-from pvload.wire.event import EndedBy, Kind
+from pvload.wire.codes import EndedBy
+from pvload.wire.event import Kind
 from tests.stats.stream import MS, T0, Stream, cut, summary
 
 STALL_MS = 500

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvload.profiles.load import canonical_json
-from pvload.profiles.schema import Profile, Run, Users
+from pvload.profiles.schema import Profile, Run
+from pvload.profiles.users import Users
 from pvload.report.recompute import recompute
 from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold

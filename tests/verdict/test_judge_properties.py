@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvload.profiles.schema import Criteria
+from pvload.profiles.criteria import Criteria
 from pvload.stats.summary import Interval, LogWitness, Missing, Summary
 from pvload.verdict.judge import judge
 from pvload.verdict.judgement import Measurement, Result, decide, measured, severity, worst

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from pvload.profiles.criteria import Criteria
 from pvload.profiles.load import load
-from pvload.profiles.schema import Criteria
 from pvload.stats.summary import Age, Device, Interval, LogWitness, Missing, Summary
 from pvload.verdict.judge import judge, judge_run, judge_so_far
 from pvload.verdict.judgement import Judged, Result, exit_code
