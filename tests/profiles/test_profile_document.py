@@ -8,15 +8,23 @@ from typing import get_args
 
 import pytest
 
-from pvload.profiles import schema
+from pvload.profiles import schema, users
 from pvload.profiles.criteria import Criteria
 from pvload.profiles.simulated import Fault
+from pvload.profiles.timeline import Action
 from pvload.profiles.values import Table
 
-TABLES = [kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, Table)]
+TABLES = {
+    kind: None
+    for room in (schema, users)
+    for kind in vars(room).values()
+    if isinstance(kind, type) and issubclass(kind, Table)
+}
 HEADS = {
     "Run": "[run]", "Target": "[target]", "Tls": "[target.tls]", "Camera": "[camera]", "Users": "[[users]]",
     "Criteria": "[criteria]", "Simulator": "[simulator]", "Fault": "[[simulator.faults]]", "Monitor": "[monitor]",
+    "Abort": "[users.churn.abort]", "Churn": "[users.churn]",
+    "Retry": "[users.retry]", "Changes": "[users.changes]", "Watch": "[users.watch]", "Action": "[[timeline]]",
 }  # fmt: skip
 TEXT = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text()
 
@@ -24,14 +32,16 @@ TEXT = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text()
 def rows(title: str) -> dict[str, str]:
     """Key -> line, of the tables under the heading of `title`, up to the next heading."""
     body = re.split(rf"^(?:#+ )?`{re.escape(title)}`", TEXT, flags=re.MULTILINE)[1]
-    body = re.split(r"\n##|\n`\[", body)[0]
+    body = re.split(r"\n##|\n`\[|\nOne change", body)[0]
     return {found[1]: found[0] for found in re.finditer(r"^\| `([a-z_0-9]+)` \|.*$", body, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("kind", TABLES, ids=lambda kind: kind.__name__)
 def test_every_key_is_described_and_no_other(kind: type[Table]) -> None:
     if kind.__name__ in HEADS:
-        described = set(rows(HEADS[kind.__name__])) - set(get_args(Fault.model_fields["kind"].annotation))
+        words = {*get_args(Fault.model_fields["kind"].annotation), *get_args(users.Kind)}
+        words |= {*get_args(Action.model_fields["action"].annotation)}
+        described = set(rows(HEADS[kind.__name__])) - (words - set(kind.model_fields))
         assert described == set(kind.model_fields)
     else:
         words = set(re.findall(r"[a-z_]+", TEXT))
