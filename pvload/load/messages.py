@@ -203,18 +203,190 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """From at_ns on the plan wants the camera to run (its fields: wire.command.Wanted)."""
+    """From at_ns on the plan wants the camera to run, or not (its fields: wire.command.Wanted)."""
 
     NAME: ClassVar[str] = "pvload.wanted"
     run: str
     device: str
     at_ns: int
+    wanted: bool = True
     rate_hz: float
     width: int
     height: int
     binning_x: int
     binning_y: int
     exposure_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """The timeline wants this of a client: open, close, abort, or mark (tell when its call has `frames` frames).
+
+    Said to the station that holds the seat, which puts it into the user's inbox. Answered by Ordered.
+    """
+
+    NAME: ClassVar[str] = "pvload.order"
+    run: str
+    token: int
+    population: str
+    ordinal: int
+    action: str
+    style: str = "clean"
+    """Of an abort: an AbortStyle."""
+    linger_ms: float = 0.0
+    frames: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """What became of an order: open is done at the stream's headers, close and abort when the call is over, mark when
+    reached. Not done: `details` says why."""
+
+    NAME: ClassVar[str] = "pvload.ordered"
+    run: str
+    token: int
+    population: str
+    ordinal: int
+    done: bool
+    details: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskTurn:
+    """A station wants the camera to itself: to change it on purpose, to stop or to start it. Answered by Turn."""
+
+    NAME: ClassVar[str] = "pvload.ask_turn"
+    run: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Nobody else changes, stops or starts the camera until the station says TurnOver."""
+
+    NAME: ClassVar[str] = "pvload.turn"
+    run: str
+    token: int
+    turn: int
+    exposure_ms: float
+    """The longer of the one that frames show and the one that was set."""
+    running: bool
+    """The plan wants it to run."""
+    stopped_ns: int
+    """When it was last stopped in this run; 0: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnOver:
+    """The camera is the next one's."""
+
+    NAME: ClassVar[str] = "pvload.turn_over"
+    run: str
+    turn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskChange:
+    """A station, whose turn it is, is about to change the camera. Answered by ChangeNumber when all engines know."""
+
+    NAME: ClassVar[str] = "pvload.ask_change"
+    run: str
+    token: int
+    change: dict[str, Any]
+    """profiles.users.Change."""
+    population: str = ""
+    ordinal: int = 0
+    """The user that changes it; empty: the timeline."""
+    number: int = 0
+    """Not 0: look for that change again, after a stop and a start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeNumber:
+    """The change's number, unique in the run; every engine watches for it."""
+
+    NAME: ClassVar[str] = "pvload.change_number"
+    run: str
+    token: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Every engine is to watch for change `number` (its fields: wire.command.Change). Answered by ChangeKnown."""
+
+    NAME: ClassVar[str] = "pvload.change"
+    run: str
+    number: int
+    device: str
+    at_ns: int
+    text: str
+    kind: str
+    again: bool
+    width: int
+    height: int
+    binning_x: int
+    binning_y: int
+    exposure_ms: float
+    rate_hz: float
+    population: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeKnown:
+    """The station's engine was told."""
+
+    NAME: ClassVar[str] = "pvload.change_known"
+    run: str
+    number: int
+    again: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeMade:
+    """The call that changes was answered; `accepted`: and well, so that it holds after the next start at the latest."""
+
+    NAME: ClassVar[str] = "pvload.change_made"
+    run: str
+    number: int
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """A station's engine saw the first frame that shows the change."""
+
+    NAME: ClassVar[str] = "pvload.effect"
+    run: str
+    number: int
+    again: bool
+    at_ns: int
+    population: str
+    ordinal: int
+    """The subscriber that saw it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectSeen:
+    """To the station that asked for the change: the first of its effects."""
+
+    NAME: ClassVar[str] = "pvload.effect_seen"
+    run: str
+    number: int
+    again: bool
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wants:
+    """A station stops the camera by plan at at_ns, or starts it (again): every engine is told by Wanted."""
+
+    NAME: ClassVar[str] = "pvload.wants"
+    run: str
+    wanted: bool
+    at_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,7 +448,7 @@ class Finished:
 
 Word = (
     Hello | Welcome | Begin | Ready | LookUp | Found | Remark | Claim | Seat | Opened | Done | Release | AskCamera
-    | Camera | Started | Failed | Wanted | End | Closed | StopCamera | Stopped | Finish | Finished
+    | Camera | Started | Failed | Wanted | End | Closed | StopCamera | Stopped | Finish | Finished | Order | Ordered
 )  # fmt: skip
 W = TypeVar("W", bound=Word)
 

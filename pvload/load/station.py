@@ -56,6 +56,8 @@ class StationRun:
         self.engine: EngineClient | None = None
         self.wanted = Event()
         """The camera was started: streams may be opened."""
+        self.wanted_ns = 0
+        """Since when, this host's monotonic clock."""
         self.ending = Event()
         """T_end is past: nothing is opened any more."""
         self.streams: dict[int, Mailbox] = {}
@@ -191,6 +193,7 @@ class Station:
             return
         run.engine.send(_info(f"{worker} on {socket.gethostname()}"))
         if not run.has_operator:
+            run.wanted_ns = self.clock.monotonic_ns()
             run.wanted.set()
         self._began.set()
         answer = messages.Ready(
@@ -245,6 +248,7 @@ class Station:
         values = {name: getattr(word, name) for name in word.__slots__ if name not in ("run", "at_ns")}
         at_ns = word.at_ns - engine.clock_offset_ns
         engine.send(command.Wanted(at_ns=at_ns, wanted=True, **values), remember=True)
+        run.wanted_ns = run.wanted_ns or at_ns
         run.wanted.set()
 
     def _end(self, run: StationRun, word: messages.End) -> None:

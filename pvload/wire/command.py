@@ -373,6 +373,9 @@ class Aggregate:
     open_streams: int
     errors: dict[str, int]
     """Normalised `CODE: short text` -> streams that ended so without an order."""
+    method: str = ""
+    """Empty: frames. Else a method whose calls or events are summed: `frames` are answers (events), intervals are
+    latencies from when each call was due (zero for events), `errors` the calls that were not answered OK."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
