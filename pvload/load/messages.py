@@ -448,7 +448,9 @@ class Finished:
 
 Word = (
     Hello | Welcome | Begin | Ready | LookUp | Found | Remark | Claim | Seat | Opened | Done | Release | AskCamera
-    | Camera | Started | Failed | Wanted | End | Closed | StopCamera | Stopped | Finish | Finished | Order | Ordered
+    | Camera | Started | Failed | Wanted | Order | Ordered | AskTurn | Turn | TurnOver | AskChange | ChangeNumber
+    | Change | ChangeKnown | ChangeMade | Effect | EffectSeen | Wants | End | Closed | StopCamera | Stopped | Finish
+    | Finished
 )  # fmt: skip
 W = TypeVar("W", bound=Word)
 
