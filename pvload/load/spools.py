@@ -1,35 +1,19 @@
-"""Where records are safe until the collector has them: folders in the host's memory, or in the run directory."""
+"""How much a worker's spool may hold; where spools are is `pvload.wire.spools`."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 from pathlib import Path
 from typing import Final
 
+from pvload.wire import spools
+from pvload.wire.spools import memory_place, remove_empty
+
+__all__ = ["SPOOL_BYTES", "memory_place", "remove_empty", "spool_place"]
+
 SPOOL_BYTES: Final = 256 * 1024 * 1024
 """Of one worker."""
-MEMORY: Final = Path("/dev/shm")
 
 
 def spool_place(run: str, folder: Path) -> Path:
-    """The run's folder of spools: in the host's memory if a spool has room there, else in `folder`."""
-    try:
-        free = shutil.disk_usage(MEMORY).free
-    except OSError:
-        free = 0
-    roomy = free >= SPOOL_BYTES and os.access(MEMORY, os.W_OK)
-    return memory_place(run) if roomy else folder / "spool"
-
-
-def memory_place(run: str) -> Path:
-    """The run's folder in the host's memory."""
-    return MEMORY / f"pvload-{os.getuid()}" / run
-
-
-def remove_empty(folder: Path) -> None:
-    """Removes `folder` and the folders in it, as far as they hold nothing: what was not shipped stays."""
-    for place, _, _ in os.walk(folder, topdown=False):
-        with contextlib.suppress(OSError):  # it holds something, or has gone already
-            Path(place).rmdir()
+    """The run's folder of spools, with room for one worker's."""
+    return spools.spool_place(run, folder, room_bytes=SPOOL_BYTES)

@@ -198,3 +198,6 @@ class NoteClass(IntEnum):
     ENGINE_REPLACED = 8
     READ_BACK = 9
     """A parameter that frames cannot show was read back (`value` 1: as planned, 0: not)."""
+    LOG_LEVEL = 10
+    """The classes (lower case, joined by ", ") that the log's level hides, by the lines seen so far; the last one of a
+    sender stands. `value`: lines read. See `pvload.wire.log_level`."""
