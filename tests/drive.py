@@ -25,7 +25,7 @@ MARK = "PVLOAD_TEST_MARK"
 TIMEOUT_S = 90.0
 SMALL = ("--set", "camera.roi={x=0,y=0,width=256,height=256}", "--set", "camera.exposure_ms=50")
 """A small, fast picture: what `pvload run` is told where the picture does not matter."""
-SMALL_FOR_LOCUST = ("--pvload-profile", "smoke", "--pvload-set", "camera.roi={x=0,y=0,width=256,height=256}")
+SMALL_FOR_LOCUST = ("--pvload-profile", "quick", "--pvload-set", "camera.roi={x=0,y=0,width=256,height=256}")
 
 
 @dataclass

@@ -28,7 +28,7 @@ def run(
     target: Annotated[str | None, typer.Option(help='host:port, or "sim".')] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a value: camera.exposure_ms=50.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="Label the run: key=value.")] = None,
-    workers: Annotated[int, typer.Option(min=0, max=64, help="Worker processes for the users; 0: none.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=0, max=64, help="Worker processes for the users; 0: none.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run more subscribers than the target admits.")] = False,
     runs: Annotated[Path, typer.Option(help="Where the run directory is made.")] = Path("runs"),
 ) -> None:
@@ -42,7 +42,7 @@ def run(
         target=target,
         overrides=tuple(set_ or []),
         labels=tuple(label or []),
-        workers=workers,
+        workers=loaded.profile.run.workers if workers is None else workers,
         force=force,
         runs=runs,
         said=("pvload", *sys.argv[1:]),

@@ -32,6 +32,8 @@ class Run(Table):
     """End after this many frames of every stream instead; 0: by time."""
     ends: Literal["duration", "timeline"] = "duration"
     """timeline: when the last action of the timeline is done, or after the duration if that comes first."""
+    workers: int = Field(default=0, ge=0, le=64)
+    """Worker processes for the users, each with an engine of its own, where `pvload run` is not told; 0: none."""
     repeat: int = Field(default=1, ge=1, le=1000)
     """How often `pvload run` repeats the run; the set is judged as a whole."""
     labels: dict[str, str] = {}

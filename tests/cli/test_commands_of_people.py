@@ -32,17 +32,17 @@ def test_check_explains_a_profile_without_running_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        pytest.param(("check", "scenario-b"), 2, "did you mean scenario-a?", id="a profile that is not shipped"),
-        pytest.param(("check", "smoke", "--set", "camera.exposure_ms=-1"), 2, "exposure_ms", id="a value out of range"),
+        pytest.param(("check", "scenario-aa"), 2, "did you mean scenario-a?", id="a profile that is not shipped"),
+        pytest.param(("check", "quick", "--set", "camera.exposure_ms=-1"), 2, "exposure_ms", id="a value out of range"),
         pytest.param(("report", "nowhere"), 2, "no run directory", id="no run directory"),
         pytest.param(("devices", "sim"), 2, "has no address", id="the simulator has no address yet"),
         pytest.param(("devices", "nonsense.invalid:50051"), 4, "does not list its devices", id="no such host"),
         pytest.param(("devices", "127.0.0.1:99999"), 2, "host:port", id="a port that is none"),
         pytest.param(("devices", "nonsense:port"), 2, "host:port", id="a port in letters"),
         pytest.param(
-            ("check", "smoke", "--set", "users.viewer.count=4"), 2, "--pvload-force", id="how to force it, both ways"
+            ("check", "quick", "--set", "users.viewer.count=4"), 2, "--pvload-force", id="how to force it, both ways"
         ),
-        pytest.param(("run", "smoke", "--target", "nonsense"), 2, "host:port", id="no address"),
+        pytest.param(("run", "quick", "--target", "nonsense"), 2, "host:port", id="no address"),
         pytest.param(("sim", "--profile", "nowhere.toml"), 2, "nowhere.toml", id="a simulator without its profile"),
     ],
 )

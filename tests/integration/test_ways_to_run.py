@@ -60,7 +60,7 @@ def test_scenario_a_passes_at_full_size(tmp_path: Path, started: list[Command]) 
 
 def test_pvload_run_ends_with_pass_and_leaves_a_whole_run_directory(tmp_path: Path, started: list[Command]) -> None:
     """`pvload run`: exit code 0, every file, the repeatable command, no process left behind."""
-    command = pvload(tmp_path, "run", "smoke", "--duration", "6s", "--label", "bench=none")
+    command = pvload(tmp_path, "run", "quick", "--duration", "6s", "--label", "bench=none")
     started.append(command)
     assert command.wait() == 0, command.stdout + command.stderr
     run_dir = sole_run(tmp_path)
@@ -71,7 +71,7 @@ def test_pvload_run_ends_with_pass_and_leaves_a_whole_run_directory(tmp_path: Pa
     assert manifest["verdict"] == "PASS"
     assert manifest["ended"] == "duration"
     assert manifest["labels"] == {"bench": "none"}
-    assert manifest["command"] == ["pvload", "run", "smoke", "--duration", "6s", "--label", "bench=none"]
+    assert manifest["command"] == ["pvload", "run", "quick", "--duration", "6s", "--label", "bench=none"]
     assert manifest["run"][12] == "7"
     assert "acquisition.exposure_ms" in manifest["camera_at_start"]
     assert "acquisition.exposure_ms" in manifest["camera_at_end"]
@@ -86,7 +86,7 @@ def test_pvload_run_ends_with_pass_and_leaves_a_whole_run_directory(tmp_path: Pa
 def test_pvload_run_with_workers_and_frames_ends_after_exactly_so_many(tmp_path: Path, started: list[Command]) -> None:
     """--workers 2 --frames 40: every stream has 40 frames, and the run is not short of its plan."""
     command = pvload(
-        tmp_path, "run", "smoke", *SMALL, "--frames", "40", "--workers", "2", "--set", "users.viewer.count=2"
+        tmp_path, "run", "quick", *SMALL, "--frames", "40", "--workers", "2", "--set", "users.viewer.count=2"
     )
     started.append(command)
     assert command.wait() == 0, command.stdout + command.stderr
@@ -124,7 +124,7 @@ def test_workers_started_by_hand_in_other_folders(tmp_path: Path, started: list[
     port = str(free_port())
     workers = [
         locust(tmp_path / name, "--worker", "--master-port", port, "--pvload-profile", profile)
-        for name, profile in (("one", "scenario-a"), ("two", "smoke"))
+        for name, profile in (("one", "scenario-a"), ("two", "quick"))
     ]
     master = locust(
         tmp_path / "master",

@@ -23,7 +23,7 @@ def started() -> Iterator[list[Command]]:
 
 def _run(folder: Path, started: list[Command], *overrides: str, duration: str = "7s") -> tuple[int, dict[str, Any]]:
     words = [word for override in overrides for word in ("--set", override)]
-    command = pvload(folder, "run", "smoke", *SMALL, "--duration", duration, *words)
+    command = pvload(folder, "run", "quick", *SMALL, "--duration", duration, *words)
     started.append(command)
     code = command.wait()
     command.nothing_left()

@@ -42,7 +42,7 @@ def started() -> Iterator[list[Command]]:
 
 def test_ctrl_c_ends_the_run_in_order_with_a_report(tmp_path: Path, started: list[Command]) -> None:
     """INCONCLUSIVE, 3: the camera is stopped, every record came, nothing is left behind."""
-    command = pvload(tmp_path, "run", "smoke", *SMALL, "--duration", "60s")
+    command = pvload(tmp_path, "run", "quick", *SMALL, "--duration", "60s")
     started.append(command)
     until(lambda: live_frames(tmp_path) > 20, 40, "frames")
     command.signal(signal.SIGINT)
@@ -57,7 +57,7 @@ def test_ctrl_c_ends_the_run_in_order_with_a_report(tmp_path: Path, started: lis
 
 def test_ctrl_c_at_once_still_ends_with_a_report(tmp_path: Path, started: list[Command]) -> None:
     """Before the first frame, while processes are being started: the order waits until a report is certain."""
-    command = pvload(tmp_path, "run", "smoke", "--duration", "60s")
+    command = pvload(tmp_path, "run", "quick", "--duration", "60s")
     started.append(command)
     until(lambda: "Locust" in command.stderr or command.find("locust"), 20, "Locust was started")
     command.signal(signal.SIGTERM)
@@ -69,7 +69,7 @@ def test_ctrl_c_at_once_still_ends_with_a_report(tmp_path: Path, started: list[C
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path, started: list[Command]) -> None:
     """Nobody waits for anybody: the collector writes what it has, and nothing is left behind."""
-    command = pvload(tmp_path, "run", "smoke", *SMALL, "--duration", "60s")
+    command = pvload(tmp_path, "run", "quick", *SMALL, "--duration", "60s")
     started.append(command)
     until(lambda: live_frames(tmp_path) > 20, 40, "frames")
     command.signal(signal.SIGINT)
@@ -95,7 +95,7 @@ def test_a_daemon_that_refuses_connections_is_invalid_and_soon(tmp_path: Path, s
 
 def test_an_unknown_device_ends_with_2_before_any_stream_is_opened(tmp_path: Path, started: list[Command]) -> None:
     """The message names what the target offers, once; nothing was measured, so no run directory is left."""
-    command = pvload(tmp_path, "run", "smoke", "--set", "target.device=prime_bsi_2", "--set", "simulator.port=0")
+    command = pvload(tmp_path, "run", "quick", "--set", "target.device=prime_bsi_2", "--set", "simulator.port=0")
     started.append(command)
     code = command.wait(40)
     assert code == 2, command.stdout + command.stderr
@@ -109,7 +109,7 @@ def test_an_unknown_device_ends_with_2_before_any_stream_is_opened(tmp_path: Pat
 
 def test_plain_locust_says_an_unknown_device_once_too(tmp_path: Path, started: list[Command]) -> None:
     """2, and no verdict on anything."""
-    command = locust(tmp_path, "--headless", "--pvload-profile", "smoke", "--pvload-set", "target.device=prime_bsi_2")
+    command = locust(tmp_path, "--headless", "--pvload-profile", "quick", "--pvload-set", "target.device=prime_bsi_2")
     started.append(command)
     assert command.wait(40) == 2, command.stdout + command.stderr
     assert (command.stdout + command.stderr).count("prime_bsi_2") == 1
@@ -143,10 +143,10 @@ def test_a_fourth_subscriber_is_refused_and_if_forced_shown_as_admission(
 ) -> None:
     """2 from check's rule; with --force the daemon refuses it, which is INVALID and no error of the stream."""
     four = ("--set", "users.viewer.count=4", "--duration", "5s")
-    refused = pvload(tmp_path / "refused", "run", "smoke", *SMALL, *four)
+    refused = pvload(tmp_path / "refused", "run", "quick", *SMALL, *four)
     assert refused.wait(30) == 2
     assert "streams_per_client" in refused.stderr
-    forced = pvload(tmp_path / "forced", "run", "smoke", *SMALL, *four, "--force")
+    forced = pvload(tmp_path / "forced", "run", "quick", *SMALL, *four, "--force")
     started.append(forced)
     assert forced.wait() == 4, forced.stdout + forced.stderr
     verdict = {one["name"]: one["result"] for one in summary(sole_run(tmp_path / "forced"))["verdict"]["criteria"]}
@@ -158,7 +158,7 @@ def test_a_fourth_subscriber_is_refused_and_if_forced_shown_as_admission(
 def test_a_daemon_killed_in_the_middle_fails(tmp_path: Path, started: list[Command]) -> None:
     """FAIL, 1: the lost connection is an error and its outage a silence; the report says when."""
     crash = 'simulator.faults=[{kind="crash", frame=40}]'
-    command = pvload(tmp_path, "run", "smoke", *SMALL, "--duration", "7s", "--set", crash)
+    command = pvload(tmp_path, "run", "quick", *SMALL, "--duration", "7s", "--set", crash)
     started.append(command)
     assert command.wait() == 1, command.stdout + command.stderr
     assert command.stdout.startswith("FAIL")
@@ -174,7 +174,7 @@ def test_a_daemon_killed_in_the_middle_fails(tmp_path: Path, started: list[Comma
 def test_a_camera_stopped_by_another_client_fails_with_the_moment(tmp_path: Path, started: list[Command]) -> None:
     """FAIL, 1: a StopStream that the plan did not order leaves the stream open and silent; the stall has its start."""
     stop = 'simulator.faults=[{kind="stop", frame=40}]'
-    command = pvload(tmp_path, "run", "smoke", *SMALL, "--duration", "7s", "--set", stop)
+    command = pvload(tmp_path, "run", "quick", *SMALL, "--duration", "7s", "--set", stop)
     started.append(command)
     assert command.wait() == 1, command.stdout + command.stderr
     stall = summary(sole_run(tmp_path))["run"]["stalls"]["listed"][0]
@@ -199,7 +199,7 @@ def test_a_daemon_of_ones_own_is_measured_and_left_as_it_was(tmp_path: Path, dae
     listed = pvload(tmp_path / "devices", "devices", daemon)
     assert listed.wait(30) == 0, listed.stderr
     assert "prime_bsi" in listed.stdout
-    base = ("run", "smoke", *SMALL, "--target", daemon, "--set", f"target.log={tmp_path / 'daemon.log'}")
+    base = ("run", "quick", *SMALL, "--target", daemon, "--set", f"target.log={tmp_path / 'daemon.log'}")
     assert pvload(tmp_path / "idle", *base, "--duration", "4s").wait() == 0
 
     _start_camera(daemon)
@@ -250,7 +250,7 @@ def test_another_worker_takes_the_operator_over_without_touching_the_camera(
 
 def test_a_killed_engine_is_replaced_and_nothing_is_lost(tmp_path: Path, started: list[Command]) -> None:
     """The next incarnation ships what its predecessor left; the users open their streams again."""
-    command = pvload(tmp_path, "run", "smoke", *SMALL, "--duration", "8s")
+    command = pvload(tmp_path, "run", "quick", *SMALL, "--duration", "8s")
     started.append(command)
     until(lambda: live_frames(tmp_path) > 20, 40, "frames")
     os.kill(command.find("pvload.engine"), signal.SIGKILL)
@@ -266,7 +266,7 @@ def test_a_killed_engine_is_replaced_and_nothing_is_lost(tmp_path: Path, started
 
 def test_a_killed_collector_is_started_again_on_its_port(tmp_path: Path, started: list[Command]) -> None:
     """PASS, as if nothing had happened: the journal was the collector's only memory."""
-    command = pvload(tmp_path, "run", "smoke", *SMALL, "--duration", "8s")
+    command = pvload(tmp_path, "run", "quick", *SMALL, "--duration", "8s")
     started.append(command)
     until(lambda: live_frames(tmp_path) > 20, 40, "frames")
     os.kill(command.find("pvload.collect"), signal.SIGKILL)
@@ -278,7 +278,7 @@ def test_a_killed_collector_is_started_again_on_its_port(tmp_path: Path, started
 @pytest.mark.parametrize("victim", ["pvload.cli", "locust"])
 def test_a_killed_parent_leaves_a_report_and_no_process(tmp_path: Path, started: list[Command], victim: str) -> None:
     """kill -9 of `pvload run` or of Locust: the others notice, and the collector still says what came."""
-    command = pvload(tmp_path, "run", "smoke", *SMALL, "--duration", "60s")
+    command = pvload(tmp_path, "run", "quick", *SMALL, "--duration", "60s")
     started.append(command)
     until(lambda: live_frames(tmp_path) > 20, 40, "frames")
     os.kill(command.find(victim), signal.SIGKILL)
@@ -296,7 +296,7 @@ def test_a_killed_parent_leaves_a_report_and_no_process(tmp_path: Path, started:
 def test_run_directories_that_cannot_be_made_end_with_2(tmp_path: Path) -> None:
     """A file stands in the way."""
     (tmp_path / "runs").write_text("")
-    command = pvload(tmp_path, "run", "smoke")
+    command = pvload(tmp_path, "run", "quick")
     assert command.wait(30) == 2
     assert "no run directory can be made" in command.stderr
     assert "Traceback" not in command.stderr

@@ -99,7 +99,7 @@ def classes(folder: Path) -> dict[str, Any]:
     more = [
         'users=[{name="op", kind="operator"}, {name="big", count=3}, {name="lo-res", count=1}, {name="no", count=0}]'
     ]
-    made = user_classes(load("smoke", overrides=more).profile, Placeholder())
+    made = user_classes(load("quick", overrides=more).profile, Placeholder())
     return {name: [one.fixed_count, one.weight, len(one.tasks), one.abstract] for name, one in made.items()}
 
 
@@ -148,7 +148,7 @@ def engine(folder: Path) -> dict[str, Any]:
         incarnation=0,
         collector="tcp://127.0.0.1:1",
         spool=str(folder / "spool"),
-        target=load("smoke").profile.target.model_copy(update={"address": "127.0.0.1:1"}).model_dump(mode="json"),
+        target=load("quick").profile.target.model_copy(update={"address": "127.0.0.1:1"}).model_dump(mode="json"),
     )
     client = EngineClient(start, log=folder / "e.log", on_aggregate=lambda _: None, on_given_up=lambda _: None)
     try:

@@ -53,7 +53,7 @@ def test_a_device_is_judged_by_its_capabilities(device: str, fault: str) -> None
 
 def test_the_plan_tells_every_engine_what_frames_must_show() -> None:
     """Rate from the exposure, size from region and binning."""
-    profile = load("smoke").profile
+    profile = load("quick").profile
     told = wanted(profile, 123)
     assert (told.at_ns, told.rate_hz, told.width, told.height, told.exposure_ms) == (123, 20.0, 512, 512, 50.0)
     assert restart_pause_s(profile.camera) == pytest.approx(0.15)

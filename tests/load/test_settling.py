@@ -19,21 +19,21 @@ NOTHING = early_source([])
 def _settled(
     options: dict[str, Any], *, users: int = 2, run_time_s: float | None = None, more: list[str] | None = None
 ):  # type: ignore[no-untyped-def] # its type is the tested one's
-    source = early_source(["--pvload-profile", "smoke", *(more or [])])
+    source = early_source(["--pvload-profile", "quick", *(more or [])])
     return settle(source, options, users=users, hosts=1, run_time_s=run_time_s)
 
 
 def test_the_profile_of_the_command_line_is_read_before_locust_parses_it() -> None:
     """Locust's own options are left alone; without any, it is scenario A."""
-    source = early_source(["--headless", "-u", "4", "--pvload-profile", "smoke", "--pvload-set", "camera.roi=quarter"])
-    assert (source.profile, source.overrides) == ("smoke", ("camera.roi=quarter",))
+    source = early_source(["--headless", "-u", "4", "--pvload-profile", "quick", "--pvload-set", "camera.roi=quarter"])
+    assert (source.profile, source.overrides) == ("quick", ("camera.roi=quarter",))
     assert NOTHING.profile == "scenario-a"
 
 
 def test_the_environment_may_name_the_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     """PVLOAD_PROFILE, for command lines that cannot be changed."""
-    monkeypatch.setenv("PVLOAD_PROFILE", "smoke")
-    assert early_source([]).profile == "smoke"
+    monkeypatch.setenv("PVLOAD_PROFILE", "quick")
+    assert early_source([]).profile == "quick"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def _live(**more: object) -> Live:
 def test_every_wish_stands_on_locusts_command_line() -> None:
     """And the locustfile is there."""
     wish = Wish(
-        profile="smoke",
+        profile="quick",
         duration="20s",
         frames=9,
         target="h:1",
@@ -36,7 +36,7 @@ def test_every_wish_stands_on_locusts_command_line() -> None:
     assert LOCUSTFILE.is_file()
     for part in (
         "--headless",
-        "--pvload-profile smoke",
+        "--pvload-profile quick",
         "--pvload-duration 20s",
         "--pvload-frames 9",
         "--pvload-target h:1",
@@ -49,7 +49,7 @@ def test_every_wish_stands_on_locusts_command_line() -> None:
         "--pvload-command=pvload run 'a b'",
     ):
         assert part in words
-    plain = arguments(Wish(profile="smoke"), port=0)
+    plain = arguments(Wish(profile="quick"), port=0)
     assert not {"--processes", "--pvload-force", "--pvload-target", "--pvload-duration"} & set(plain)
 
 

@@ -56,8 +56,8 @@ class _Case:
         words = [sys.executable, "-c", CHILD, str(self.run_dir), manner]
         self._patch.setattr(supervisor, "arguments", lambda *_, **__: words)
         overrides = ["run.duration=1s", f"target.address={target}", "simulator.faults=[]"]
-        plan = check(load("smoke", overrides=overrides).profile)
-        return Supervisor(Wish(profile="smoke"), LineDisplay(self.said), plan, patience=patience).run()
+        plan = check(load("quick", overrides=overrides).profile)
+        return Supervisor(Wish(profile="quick"), LineDisplay(self.said), plan, patience=patience).run()
 
     def signal_when_it_records(self, number: int) -> None:
         def send() -> None:
@@ -108,7 +108,7 @@ def test_each_way_of_being_told_to_end_is_passed_on_in_order(case: _Case, number
 
 def test_a_terminal_that_closes_sends_more_than_one_signal(case: _Case) -> None:
     """They count as one; a Ctrl-C after them is the second."""
-    one = Supervisor(Wish(profile="smoke"), LineDisplay(case.said), check(load("smoke").profile))
+    one = Supervisor(Wish(profile="quick"), LineDisplay(case.said), check(load("quick").profile))
     with one._signals():
         signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGHUP)
@@ -143,6 +143,6 @@ def test_a_log_that_cannot_be_kept_with_the_run_stays_where_it_is(case: _Case, m
 
 def test_a_run_by_frames_may_last_twice_as_long_as_it_should() -> None:
     """A run by time has its duration."""
-    plan = check(load("smoke", overrides=["run.duration=20s", "camera.exposure_ms=50"]).profile)
+    plan = check(load("quick", overrides=["run.duration=20s", "camera.exposure_ms=50"]).profile)
     assert limit_s(plan, 0) == 20.0
     assert limit_s(plan, 200) == pytest.approx(2 * 200 / plan.rate_hz + 30.0)
