@@ -161,6 +161,9 @@ class Calls:
             answer=recorder.text_id(_compact(stable) if stable else ""),
             device=recorder.text_id(str(order.arguments.get("device_id", ""))),
             number=answer.number,
+            population=recorder.text_id(order.population),
+            ordinal=order.ordinal,
+            change=order.change,
         )
 
 

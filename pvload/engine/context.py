@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from pvload.clock import Clock
+from pvload.engine.changes import PendingChanges
 from pvload.engine.frames import Inspection
 from pvload.engine.outbox import Outbox
 from pvload.engine.tally import Tally
@@ -36,6 +37,7 @@ class Context:
     """By population."""
     wanting: dict[str, Wanting] = field(default_factory=dict)
     """By device; a device nobody spoke of counts as wanted."""
+    changes: PendingChanges = field(default_factory=PendingChanges)
     frames: int = 0
     """Frames of all streams since the start."""
     door: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -8,12 +8,12 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from pvload.engine.calls import Calls
-from pvload.engine.context import Context, Wanting
+from pvload.engine.context import Context
 from pvload.engine.stream import ON_SILENCE, Stream
+from pvload.engine.told import Told
 from pvload.errors import FormatError, PvloadError
 from pvload.wire import command
-from pvload.wire.codes import EndedBy, EndReason, NoteClass, UserChange
-from pvload.wire.event import Kind
+from pvload.wire.codes import EndedBy
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Engine:
         self._streams: dict[int, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._used: dict[int, None] = {}
-        self._end_recorded = False
+        self._told = Told(context)
 
     @property
     def streams(self) -> int:
@@ -55,20 +55,28 @@ class Engine:
                 self._claim(order.id)
                 request = self._context.protocol.probe(order.device, order.parameter)
                 self._spawn(self._calls.probe(order, request))
+            case command.Mark():
+                self._mark(order)
             case command.Wanted():
-                self._wanted(order)
+                self._told.wanted(order)
             case command.User():
-                self._user(order)
+                self._told.user(order)
             case command.Note():
-                self._note(order)
+                self._told.note(order)
+            case command.Change():
+                self._told.change(order)
+            case command.Left():
+                self._told.left(order)
+            case command.Action():
+                self._told.action(order)
             case command.RunEnd():
-                self._run_end(order)
+                self._told.run_end(order)
             case _:
                 raise FormatError(f"command {order.NAME!r} has no place here")
 
     async def closed(self) -> None:
         """Ends every stream and call, and returns when their ends are recorded, in twice CLOSE_TIMEOUT_S at most."""
-        by = EndedBy.RUN_END if self._end_recorded else EndedBy.ENGINE
+        by = EndedBy.RUN_END if self._told.run_ended else EndedBy.ENGINE
         for stream in list(self._streams.values()):
             stream.close(by)
         if self._tasks:
@@ -107,6 +115,12 @@ class Engine:
         if stream is not None:
             stream.close(EndedBy.RUN_END if order.by == "run_end" else EndedBy.ORDER)
 
+    def _mark(self, order: command.Mark) -> None:
+        stream = self._streams.get(order.id)
+        if stream is None:
+            raise FormatError(f"stream {order.id} is not open, so it reaches no {order.frames} frames")
+        stream.mark(order.frames)
+
     def _claim(self, number: int) -> None:
         """Takes an id for good: the records of two calls must never meet under one."""
         if number in self._used or not 0 <= number < 2**32:
@@ -124,60 +138,6 @@ class Engine:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             log.error("a stream or call failed inside the engine", exc_info=exc)
-
-    def _wanted(self, order: command.Wanted) -> None:
-        recorder = self._context.recorder
-        recorder.append(
-            Kind.WANTED,
-            t_ns=order.at_ns,
-            code=int(order.wanted),
-            device=recorder.text_id(order.device),
-            width=order.width,
-            height=order.height,
-            binning_x=order.binning_x,
-            binning_y=order.binning_y,
-            rate_hz=order.rate_hz,
-            exposure_ms=order.exposure_ms,
-            known_ns=self._context.clock.monotonic_ns(),
-        )
-        self._context.wanting[order.device] = Wanting(order.wanted, order.at_ns)
-
-    def _user(self, order: command.User) -> None:
-        recorder = self._context.recorder
-        recorder.append(
-            Kind.USER,
-            code=_member(UserChange, order.change),
-            population=recorder.text_id(order.population),
-            ordinal=order.ordinal,
-            details=recorder.text_id(order.details),
-        )
-
-    def _note(self, order: command.Note) -> None:
-        recorder = self._context.recorder
-        recorder.append(
-            Kind.NOTE, code=_member(NoteClass, order.note), text=recorder.text_id(order.text), value=order.value
-        )
-
-    def _run_end(self, order: command.RunEnd) -> None:
-        if self._end_recorded:
-            return
-        self._context.recorder.append(
-            Kind.END,
-            t_ns=order.at_ns,
-            code=_member(EndReason, order.reason),
-            warm_up_ns=order.warm_up_ns,
-            planned_ns=order.planned_ns,
-        )
-        self._end_recorded = True
-
-
-def _member(kind: type[UserChange | NoteClass | EndReason], name: str) -> int:
-    """The number of the member that `name` names in lower case; FormatError lists the known ones."""
-    try:
-        return int(kind[name.upper()])
-    except KeyError as exc:
-        known = ", ".join(member.name.lower() for member in kind)
-        raise FormatError(f"{kind.__name__} {name!r} is unknown, expected one of {known}") from exc
 
 
 def reason(exc: PvloadError) -> str:

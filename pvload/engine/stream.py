@@ -19,7 +19,7 @@ from pvload.engine.context import Context
 from pvload.engine.frames import FrameLine
 from pvload.errors import FormatError
 from pvload.protocols.payload import Sampling
-from pvload.protocols.seam import Ending, Request
+from pvload.protocols.seam import Ending, Frame, Request
 from pvload.wire import command
 from pvload.wire.codes import EndedBy, NoteClass, Quality
 from pvload.wire.event import Kind
@@ -30,6 +30,7 @@ _Frames = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
 
 ON_SILENCE: Final = {"keep_waiting": 0, "resubscribe": 1, "end": 2}
 """`action` of a WAIT_TIMEOUT record."""
+MARKS_LIMIT: Final = 64
 REFUSAL_S: Final = 0.25
 """A refusal is headers and status in one, but is seen as one after the other; so long the second may take."""
 
@@ -60,6 +61,8 @@ class Stream:
         self._acceptance: asyncio.TimerHandle | None = None
         """Runs while headers came and neither a frame nor an end."""
         self._headers_ns = 0
+        self._marks: set[int] = set()
+        """Numbers of frames that somebody wants to be told of."""
 
     def __repr__(self) -> str:
         return f"Stream({self.order.id}, {self.order.population} {self.order.ordinal}, {self._line.frames} frames)"
@@ -158,8 +161,38 @@ class Stream:
             self._context.outbox.send(command.FirstFrame(id=self.order.id, after_ms=after_ms))
             if frame.device != self.order.device:
                 self._note_other_device(frame.device)
+        if self.order.device in self._context.changes.devices:
+            self._look_for_changes(frame, t_ns)
+        if self._line.frames in self._marks:
+            self._reached(t_ns)
         if self._line.frames == self.order.stop_after_frames:
             self.close(EndedBy.ORDER)
+
+    def _look_for_changes(self, frame: Frame, t_ns: int) -> None:
+        order = self.order
+        for change in self._context.changes.shown(frame, device=order.device, quality=order.quality, t_ns=t_ns):
+            self._context.outbox.send(
+                command.Effect(
+                    number=change.number,
+                    again=change.again,
+                    at_ns=t_ns,
+                    population=order.population,
+                    ordinal=order.ordinal,
+                )
+            )
+
+    def mark(self, frames: int) -> None:
+        """Answers Reached when so many frames have come, at once if they have; FormatError for too many marks."""
+        if self._line.frames >= frames:
+            self._context.outbox.send(command.Reached(id=self.order.id, frames=frames, at_ns=self._last_ns))
+        elif len(self._marks) < MARKS_LIMIT:
+            self._marks.add(frames)
+        else:
+            raise FormatError(f"stream {self.order.id} has {MARKS_LIMIT} marks ahead of it already")
+
+    def _reached(self, t_ns: int) -> None:
+        self._marks.discard(self._line.frames)
+        self._context.outbox.send(command.Reached(id=self.order.id, frames=self._line.frames, at_ns=t_ns))
 
     def _give_up(self, damage: str) -> None:
         """What came is no frame: the stream fails, as it does for every client that reads its messages."""

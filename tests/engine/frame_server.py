@@ -4,7 +4,8 @@
 
 Prints its port; ends at EOF on stdin. Devices: steady (a frame every 20 ms), silent (headers, no frame), mute (not even
 headers), brief (three frames, then OK), broken (three frames, then INTERNAL), garbage (no FrameData), full (refused for
-the stream limit), still (the same image each time), large (2 MB images), other (frames that name another device).
+the stream limit), still (the same image each time), large (2 MB images), other (frames that name another device),
+and any other name. Exposure is 10 ms in frames 0 to 9, then 5 ms.
 GetDaemonInfo's features: "open=N" streams open now, "peers=N" connections seen by StreamFrames.
 """
 
@@ -103,6 +104,7 @@ def frame(device: str, number: int) -> bytes:
         device_id="elsewhere" if device == "other" else device,
         width=side,
         height=side,
+        exposure_ms=10.0 if number < 10 else 5.0,
         bit_depth=16,
         data=lz4.block.compress(image),
         frame_number=number,
