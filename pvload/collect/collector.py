@@ -142,10 +142,14 @@ class Collector:
             self._end = interrupted(now_ns=now_ns)
         if self._end is None:
             return False
+        self._intake.ends = True
         return bool(self.trouble) or now_ns >= self._end.deadline_ns or not self._awaited(now_ns)
 
     def _awaited(self, now_ns: int) -> tuple[str, ...]:
-        return awaited(self._end, self._intake.senders(), now_ns=now_ns) if self._end is not None else ()
+        if self._end is None:
+            return ()
+        expected = awaited(self._end, self._intake.senders(), now_ns=now_ns)
+        return (*expected, *(name for name in self._intake.witnesses(now_ns) if name not in expected))
 
     def _read_orders(self) -> None:
         chunk = os.read(self._orders_fd, _ORDER_BYTES)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pvload.clock import NS_PER_S
 from pvload.errors import FormatError
 from pvload.wire.batch import MAX_BATCH_RECORDS, Envelope, Hello, Message, unpack
 from pvload.wire.event import RECORD_BYTES
@@ -20,6 +21,10 @@ from pvload.wire.journal import BatchRow, FinishedRow, JournaledSender, Rejected
 
 SENDERS_LIMIT: Final = 10_000
 """Senders of one run, incarnations counted."""
+SILENT_NS: Final = 5 * NS_PER_S
+"""A witness that said nothing for so long is not waited for: its host or its network is gone."""
+RUN_ENDS: Final = b'{"is":"end"}'
+"""What the answer to a PING carries once the end was ordered."""
 REASON_LIMIT: Final = 1_000
 """Characters of a stated reason that are kept."""
 _LARGEST: Final = 2**62
@@ -45,6 +50,8 @@ class _Known:
     hello: Hello
     known: int
     total: int | None
+    heard_ns: int = 0
+    """When it last said anything."""
 
 
 class Intake:
@@ -64,6 +71,8 @@ class Intake:
         """Messages refused so far."""
         self.missing = missing
         """Records stated missing so far, over all senders."""
+        self.ends = False
+        """Senders are told that the run ends."""
         self._run = run
         self._about = about
         self._senders = {row.sender: _Known(hello=row.hello, known=row.known, total=row.total) for row in journaled}
@@ -81,7 +90,9 @@ class Intake:
         if message.message is Message.HELLO:
             return self._hello(message)
         if message.message is Message.PING:
-            answer = self._answer(message, Message.PONG, 0, a=message.a, b=now_ns)
+            self._heard(message.sender, now_ns)
+            word = RUN_ENDS if self.ends else b""
+            answer = self._answer(message, Message.PONG, 0, a=message.a, b=now_ns, payload=word)
             return Step(answer=answer, at_once=True)
         if message.message in _ANSWERS:
             return self._reject(f"{message.message.name} is for the collector to send")
@@ -98,6 +109,18 @@ class Intake:
             JournaledSender(sender, account.hello, account.known, account.total)
             for sender, account in self._senders.items()
         )
+
+    def witnesses(self, now_ns: int) -> tuple[str, ...]:
+        """Monitors (hex) that joined, have not finished and were heard of lately: their last words are worth a wait."""
+        return tuple(
+            sender.hex()
+            for sender, account in self._senders.items()
+            if account.hello.role == "monitor" and account.total is None and now_ns - account.heard_ns < SILENT_NS
+        )
+
+    def _heard(self, sender: bytes, now_ns: int) -> None:
+        if sender in self._senders:
+            self._senders[sender].heard_ns = now_ns
 
     def _hello(self, message: Envelope) -> Step:
         try:

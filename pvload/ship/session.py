@@ -60,6 +60,10 @@ class Session:
         self.connected = False
         self.welcomed = False
         """HELLO was answered: the outbox's numbers are the collector's word."""
+        self.run_ends = False
+        """The collector said that the run ends."""
+        self.refusal = ""
+        """Why the collector refused the sender."""
         self._context = context
         self._endpoint = endpoint
         self.reader = reader
@@ -180,11 +184,13 @@ class Session:
                     self._fin_sent = False
             case Message.PONG:
                 self._exchange.answered(sent_ns=answer.a, collector_ns=answer.b, now_ns=now_ns)
+                self.run_ends = self.run_ends or bool(answer.payload)
             case Message.FINISHED:
                 self.outbox.acknowledge(answer.count)
                 self._over = Over.FINISHED
             case Message.REFUSED:
-                _log.error("sender %s was refused: %s", self.reader.sender.hex(), _reason(answer.payload))
+                self.refusal = _reason(answer.payload)
+                _log.error("sender %s was refused: %s", self.reader.sender.hex(), self.refusal)
                 self._over = Over.REFUSED
             case _:
                 _log.warning("%s sent a %s, which is no answer", self._endpoint, answer.message.name)

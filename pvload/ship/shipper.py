@@ -58,6 +58,10 @@ class Shipper:
         """The collector answers."""
         self.kept: tuple[str, ...] = ()
         """Files in the folder that are not this run's, or cannot be read: `name: why`. They are left alone."""
+        self.run_ends = False
+        """The collector said that the run ends, and that it waits for our end."""
+        self.refused = ""
+        """Why the collector refused this process; empty: it did not."""
         self.trouble = ""
         """Why the thread ended before its time; empty otherwise."""
         self._endpoint = endpoint
@@ -174,6 +178,7 @@ class Shipper:
         if over is Over.FINISHED:
             reader.remove()
         if reader.sender == self._own:
+            self.refused = session.refusal
             self._own_settled.set()
 
     def _interrupts(self, session: Session) -> bool:
@@ -191,6 +196,7 @@ class Shipper:
 
     def _note(self, session: Session, reader: SpoolReader) -> None:
         self.connected = session.connected
+        self.run_ends = self.run_ends or session.run_ends
         self._records[reader.sender] = reader.count
         if session.outbox.acknowledged != self._acknowledged.get(reader.sender, -1) and session.welcomed:
             self._acknowledged[reader.sender] = session.outbox.acknowledged

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvload.collect.intake import Intake, Step, joined
+from pvload.collect.intake import RUN_ENDS, SILENT_NS, Intake, Step, joined
 from pvload.wire.batch import Envelope, Hello, Message, pack
 from pvload.wire.journal import BatchRow, FinishedRow, JournaledSender, RejectedRow, Row, SenderRow
 
@@ -243,3 +243,22 @@ def test_joining_keeps_what_each_sender_said_in_order() -> None:
         BatchRow(A, 5, 4096, records(5, 4096)),
         RejectedRow(2, "first"),
     ]
+
+
+def test_senders_are_told_that_the_run_ends_and_a_witness_is_waited_for_while_it_speaks() -> None:
+    """In the answer to a PING; only a monitor that is heard and has not finished is worth a wait."""
+    intake = Intake(RUN)
+    witness = Hello(role="monitor", worker="far", incarnation=0, host="h", boot="b", pid=8)
+    take(intake, hello(A))
+    take(intake, message(Message.HELLO, B, payload=witness.to_json()))
+    pong = intake.take(message(Message.PING, B), now_ns=7 * SILENT_NS).answer
+    assert pong is not None
+    assert pong.payload == b""
+    intake.ends = True
+    pong = intake.take(message(Message.PING, B), now_ns=8 * SILENT_NS).answer
+    assert pong is not None
+    assert pong.payload == RUN_ENDS
+    assert intake.witnesses(9 * SILENT_NS - 1) == (B.hex(),)
+    assert intake.witnesses(9 * SILENT_NS) == (), "it has gone silent"
+    take(intake, message(Message.FIN, B))
+    assert intake.witnesses(8 * SILENT_NS) == ()
