@@ -21,9 +21,9 @@ from locust.runners import MasterRunner, Runner
 from pvload.clock import NS_PER_S, Clock
 from pvload.errors import ConfigError, PvloadError
 from pvload.load import messages, statistics
-from pvload.load.camera import wanted
 from pvload.load.children import ChildError
 from pvload.load.closing import Closing
+from pvload.load.director_changes import DirectorChanges
 from pvload.load.director_run import DirectorRun, Interrupted
 from pvload.load.messages import hear, say
 from pvload.load.opening import READY_TIMEOUT_S, Opening, begin_word
@@ -78,6 +78,7 @@ class Director:
         hear(self._runner, messages.AskCamera, self._ask_camera)
         hear(self._runner, messages.Started, self._started)
         hear(self._runner, messages.Failed, self._failed)
+        DirectorChanges(self._runner, self._stations, self._clock, self._mine).start()
         self._take_run_time()
         options = self._environment.parsed_options
         if options is not None and options.num_users is None:
@@ -292,8 +293,8 @@ class Director:
         if run.state != "running" or node not in run.stations or run.stations[node].failed:
             _log.error("worker %s could not join the run", node)
             return
-        if run.started_ns is not None:
-            say(self._runner, wanted_word(run, run.started_ns), to=node)
+        if run.camera.wanted is not None:
+            say(self._runner, run.camera.wanted, to=node)
         if isinstance(self._runner, MasterRunner):
             self._runner.start(self._runner.target_user_count, self._runner.spawn_rate)
 
@@ -343,25 +344,10 @@ class Director:
             run.operator_node = node
             run.started_ns = word.at_ns
             run.joined = word.joined
-            self._stations.say_all(list(run.stations), wanted_word(run, word.at_ns))
+            run.camera.started()
+            self._stations.say_all(list(run.stations), run.camera.word(run.id, word.at_ns))
             self._voice.remark(run.folder.note(camera_at_start=word.parameters))
 
     def _failed(self, _node: str, word: messages.Failed) -> None:
         if (run := self._mine(word)) and run.failure is None:
             run.failure = ChildError(word.text)
-
-
-def wanted_word(run: DirectorRun, at_ns: int) -> messages.Wanted:
-    """What every engine must know before a stream is opened on it; at_ns: run axis."""
-    plan = wanted(run.profile, at_ns)
-    return messages.Wanted(
-        run=run.id,
-        device=plan.device,
-        at_ns=at_ns,
-        rate_hz=plan.rate_hz,
-        width=plan.width,
-        height=plan.height,
-        binning_x=plan.binning_x,
-        binning_y=plan.binning_y,
-        exposure_ms=plan.exposure_ms,
-    )

@@ -9,6 +9,7 @@ from gevent.event import Event
 from pvload.clock import NS_PER_S
 from pvload.errors import PvloadError
 from pvload.load import messages
+from pvload.load.camera_state import CameraState
 from pvload.load.processes import Processes, Result
 from pvload.load.run_folder import RunFolder
 from pvload.load.seats import Seats
@@ -35,6 +36,9 @@ class DirectorRun:
         """Node -> what its engine said when it was ready."""
         self.replies: dict[tuple[str, str], Any] = {}
         """(word's name, node) -> the node's answer."""
+        self.camera = CameraState(profile)
+        self.known: set[tuple[str, int, bool]] = set()
+        """(node, change, again) that the engines know of, of the newest change."""
         self.operator_node = ""
         self.began_ns = 0
         self.started_ns: int | None = None
@@ -44,6 +48,11 @@ class DirectorRun:
         self.collecting = False
         self.failure: PvloadError | None = None
         self.result: Result | None = None
+
+    @property
+    def able(self) -> list[str]:
+        """Nodes whose engines became ready."""
+        return [node for node, one in self.stations.items() if not one.failed]
 
     @property
     def planned_ns(self) -> int:

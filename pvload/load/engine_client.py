@@ -37,13 +37,28 @@ SHORT_LIVES_LIMIT: Final = 5
 class Lost:
     """The engine died while this id was open: nothing more will be heard of it."""
 
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """For whom a unary call is made."""
+
+    population: str = ""
+    ordinal: int = 0
+    """The load user; empty: the operator or pvload itself."""
+    operator: bool = False
+    change: int = 0
+    """The change that the call carries out; 0: none."""
+
 
 class Mailbox:
     """Answers to one id, in order."""
 
-    def __init__(self, id: int) -> None:
+    def __init__(self, id: int, answers: Any = None) -> None:
+        """answers: a queue that takes other words too; None: one of its own."""
         self.id = id
-        self._answers = Queue()
+        self._answers = Queue() if answers is None else answers
 
     def put(self, answer: Answer | Lost) -> None:
         """Hands over one answer."""
@@ -69,7 +84,10 @@ class EngineClient:
         on_aggregate: Callable[[command.Aggregate], None],
         on_given_up: Callable[[str], None],
         on_effect: Callable[[command.Effect], None] = lambda _effect: None,
+        on_remembered: Callable[[Command], None] = lambda _message: None,
+        replaced: bool = True,
     ) -> None:
+        """replaced: start another when it dies."""
         self.ready: command.Ready | None = None
         """Of the living incarnation."""
         self.deaths = 0
@@ -78,6 +96,7 @@ class EngineClient:
         self._on_aggregate = on_aggregate
         self._on_given_up = on_given_up
         self._on_effect = on_effect
+        self._on_remembered = on_remembered
         self._up = Event()
         self._child: LineChild | None = None
         self._mailboxes: dict[int, Mailbox] = {}
@@ -86,6 +105,7 @@ class EngineClient:
         self._greeting: AsyncResult = AsyncResult()
         self._farewell: AsyncResult = AsyncResult()
         self._ending = False
+        self._replaced = replaced
         self._short_lives = 0
         self._born_s = 0.0
 
@@ -104,9 +124,12 @@ class EngineClient:
         """Of the living incarnation; 0: none lives."""
         return self._child.pid if self._child is not None and self._child.alive else 0
 
-    def open(self) -> Mailbox:
-        """A mailbox with a fresh id, for a command that is about to be sent. Close it when its answers are over."""
-        mailbox = Mailbox(self._next_id)
+    def open(self, answers: Any = None) -> Mailbox:
+        """A mailbox with a fresh id, for a command that is about to be sent. Close it when its answers are over.
+
+        answers: the queue that its answers go to, where they are read beside other words; None: its own.
+        """
+        mailbox = Mailbox(self._next_id, answers)
         self._next_id += 1
         self._mailboxes[mailbox.id] = mailbox
         return mailbox
@@ -123,6 +146,7 @@ class EngineClient:
         """Sends a command; False if no engine lives to take it. `remember`: tell every successor too."""
         if remember:
             self._remembered.append(message)
+            self._on_remembered(message)
         child = self._child
         if child is None or not self._up.is_set():
             return False
@@ -136,9 +160,23 @@ class EngineClient:
         self, method: str, *, timeout_s: float = 30.0, operator: bool = False, **arguments: Any
     ) -> command.Answered:
         """Makes a unary call and waits for its answer; ChildError if the engine did not bring one."""
+        return self.call_for(Caller(operator=operator), method, arguments, timeout_s=timeout_s)
+
+    def call_for(
+        self, caller: Caller, method: str, arguments: dict[str, Any], *, timeout_s: float = 30.0, due_ns: int = 0
+    ) -> command.Answered:
+        """As `call`. due_ns: when the call was due, this host's monotonic clock; 0: when it is sent."""
         mailbox = self.open()
         message = command.Call(
-            id=mailbox.id, method=method, arguments=arguments, timeout_ms=1000 * timeout_s, operator=operator
+            id=mailbox.id,
+            method=method,
+            arguments=arguments,
+            timeout_ms=1000 * timeout_s,
+            due_ns=due_ns,
+            operator=caller.operator,
+            population=caller.population,
+            ordinal=caller.ordinal,
+            change=caller.change,
         )
         return self._answered(mailbox, message, timeout_s=timeout_s + 5, what=method)
 
@@ -249,8 +287,8 @@ class EngineClient:
         lived = self._up.is_set()
         self._up.clear()
         for mailbox in list(self._mailboxes.values()):
-            mailbox.put(Lost())
-        if lived and not self._ending:
+            mailbox.put(Lost(mailbox.id))
+        if lived and not self._ending and self._replaced:
             gevent.spawn(self._replace)
 
     def _replace(self) -> None:

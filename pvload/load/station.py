@@ -18,6 +18,7 @@ from typing import Any, Final
 import gevent
 from gevent.event import AsyncResult, Event
 from gevent.lock import RLock
+from gevent.queue import Queue
 from locust.env import Environment
 from locust.runners import Runner, WorkerRunner
 
@@ -30,6 +31,7 @@ from pvload.load.engine_client import FINISH_TIMEOUT_S, EngineClient, Mailbox
 from pvload.load.messages import W, hear, say
 from pvload.load.run_folder import pvload_version
 from pvload.load.spools import SPOOL_BYTES, remove_empty, spool_place
+from pvload.load.viewers import Viewers
 from pvload.plan.expected import expected_rate
 from pvload.profiles.load import from_canonical
 from pvload.profiles.schema import Profile
@@ -60,10 +62,16 @@ class StationRun:
         """Since when, this host's monotonic clock."""
         self.ending = Event()
         """T_end is past: nothing is opened any more."""
-        self.streams: dict[int, Mailbox] = {}
-        """Open calls, by their ids; bounded by the users of this worker."""
+        self.streams: dict[Mailbox, EngineClient] = {}
+        """Open calls and the process that makes each; bounded by the users of this worker."""
+        self.viewers: Viewers | None = None
+        """Processes whose streams are left by killing them."""
+        self.inboxes: dict[tuple[str, int], Queue] = {}
+        """(population, ordinal) -> where the user that sits there hears of orders and of the run's end."""
         self.camera = RLock()
         """Held while the camera is being set and started, or stopped."""
+        self.effects: dict[tuple[int, bool], AsyncResult] = {}
+        """(change, again) -> run axis of its first effect, while somebody waits for it."""
         self.started: Start | None = None
         """This station's operator started the acquisition."""
         self.over = Event()
@@ -104,6 +112,11 @@ class Station:
         hear(self.runner, messages.Begin, lambda _node, word: gevent.spawn(self._begin, word) and None)
         hear(self.runner, messages.Seat, lambda _node, word: self._answered(word))
         hear(self.runner, messages.Camera, lambda _node, word: self._answered(word))
+        hear(self.runner, messages.Turn, lambda _node, word: self._answered(word))
+        hear(self.runner, messages.ChangeNumber, lambda _node, word: self._answered(word))
+        hear(self.runner, messages.EffectSeen, lambda _node, word: self._effect_seen(word))
+        self._work_on(messages.Change, self._change)
+        self._work_on(messages.Order, self._order)
         self._work_on(messages.LookUp, self._look_up)
         self._work_on(messages.Remark, self._remark)
         self._work_on(messages.Wanted, self._wanted)
@@ -122,13 +135,13 @@ class Station:
                 return run
             gevent.sleep(0.05)
 
-    def ask(self, word_of: Callable[[int], messages.Word]) -> Any:
+    def ask(self, word_of: Callable[[int], messages.Word], *, timeout_s: float = SEAT_TIMEOUT_S) -> Any:
         """Asks the director and gives its answer; ChildError if it gives none."""
         token = next(self._tokens)
         answer = self._asked[token] = AsyncResult()
         try:
             say(self.runner, word_of(token))
-            return answer.get(timeout=SEAT_TIMEOUT_S)
+            return answer.get(timeout=timeout_s)
         except gevent.Timeout as exc:
             raise ChildError("the master did not answer") from exc
         finally:
@@ -161,8 +174,8 @@ class Station:
 
         hear(self.runner, kind, heard)
 
-    def _answered(self, word: messages.Seat | messages.Camera) -> None:
-        """Hands over what was asked for; a seat that nobody waits for any more is given back."""
+    def _answered(self, word: messages.Seat | messages.Camera | messages.Turn | messages.ChangeNumber) -> None:
+        """Hands over what was asked for; a seat or turn that nobody waits for any more is given back."""
         asked = self._asked.get(word.token)
         if self.run is None or self.run.id != word.run:
             return
@@ -170,6 +183,31 @@ class Station:
             asked.set(word)
         elif isinstance(word, messages.Seat):
             self.tell(messages.Release(run=word.run, population=word.population, ordinal=word.ordinal))
+        elif isinstance(word, messages.Turn):
+            self.tell(messages.TurnOver(run=word.run, turn=word.turn))
+
+    def _effect_seen(self, word: messages.EffectSeen) -> None:
+        run = self.run
+        if run is not None and run.id == word.run and (effect := run.effects.get((word.number, word.again))):
+            effect.set(word.at_ns)
+
+    def _effect(self, run: StationRun, effect: command.Effect) -> None:
+        """The engine saw a change on a frame."""
+        seen = messages.Effect(
+            run=run.id,
+            number=effect.number,
+            again=effect.again,
+            at_ns=effect.at_ns + _of(run).clock_offset_ns,
+            population=effect.population,
+            ordinal=effect.ordinal,
+        )
+        self.tell(seen)
+
+    def _change(self, run: StationRun, word: messages.Change) -> None:
+        engine = _of(run)
+        values = {name: getattr(word, name) for name in word.__slots__ if name not in ("run", "at_ns")}
+        engine.send(command.Change(at_ns=word.at_ns - engine.clock_offset_ns, **values))
+        self.tell(messages.ChangeKnown(run=run.id, number=word.number, again=word.again))
 
     def _welcomed(self, _node: str, word: messages.Welcome) -> None:
         if word.refused:
@@ -217,12 +255,41 @@ class Station:
             target=profile.target.model_copy(update={"address": begin.address}).model_dump(mode="json"),
             spool_bytes=SPOOL_BYTES,
         )
+
+        def aggregate(one: command.Aggregate) -> None:
+            statistics.merge(self.environment.stats, one, statistics.now_s())
+
+        viewers = run.viewers = Viewers(
+            start,
+            folder=run.spool / "viewers",
+            log=folder / "logs" / f"viewers-{run.worker}.log",
+            on_aggregate=aggregate,
+        )
         return EngineClient(
             start,
             log=folder / "logs" / f"engine-{run.worker}.log",
-            on_aggregate=lambda one: statistics.merge(self.environment.stats, one, statistics.now_s()),
+            on_aggregate=aggregate,
+            on_remembered=viewers.tell,
+            on_effect=lambda effect: self._effect(run, effect),
             on_given_up=lambda text: self.tell(messages.Failed(run=begin.run, text=text)),
         )
+
+    def _order(self, run: StationRun, word: messages.Order) -> None:
+        """Into the user's inbox; the user answers."""
+        inbox = run.inboxes.get((word.population, word.ordinal))
+        if inbox is not None and not run.ending.is_set():
+            inbox.put(word)
+            return
+        answer = messages.Ordered(
+            run=run.id,
+            token=word.token,
+            population=word.population,
+            ordinal=word.ordinal,
+            done=False,
+            details="the run ends" if inbox is not None else "no such client is there",
+            at_ns=self.clock.monotonic_ns() + _of(run).clock_offset_ns,
+        )
+        self.tell(answer)
 
     def _look_up(self, run: StationRun, word: messages.LookUp) -> None:
         devices: dict[str, list[str]] = {}
@@ -247,12 +314,15 @@ class Station:
         engine = _of(run)
         values = {name: getattr(word, name) for name in word.__slots__ if name not in ("run", "at_ns")}
         at_ns = word.at_ns - engine.clock_offset_ns
-        engine.send(command.Wanted(at_ns=at_ns, wanted=True, **values), remember=True)
-        run.wanted_ns = run.wanted_ns or at_ns
-        run.wanted.set()
+        engine.send(command.Wanted(at_ns=at_ns, **values), remember=True)
+        if word.wanted:
+            run.wanted_ns = run.wanted_ns or at_ns
+            run.wanted.set()
 
     def _end(self, run: StationRun, word: messages.End) -> None:
         run.ending.set()
+        for inbox in run.inboxes.values():
+            inbox.put(word)
         engine = _of(run)
         at_ns = word.at_ns - engine.clock_offset_ns
         message = command.RunEnd(
@@ -264,11 +334,11 @@ class Station:
 
     def _close_streams(self, run: StationRun, *, by: str) -> None:
         """Orders every stream closed, again now and then: an order to open may just be on its way."""
-        engine, beats = _of(run), 0
+        beats = 0
         with gevent.Timeout(CLOSE_TIMEOUT_S, False):
             while run.streams:
-                for id in list(run.streams) if beats % CLOSE_AGAIN_BEATS == 0 else ():
-                    engine.send(command.Close(id=id, by=by))
+                for mailbox, engine in list(run.streams.items()) if beats % CLOSE_AGAIN_BEATS == 0 else ():
+                    engine.send(command.Close(id=mailbox.id, by=by))
                 beats += 1
                 gevent.sleep(CLOSE_BEAT_S)
         if run.streams:
@@ -290,7 +360,10 @@ class Station:
     def _finish_engine(self, run: StationRun) -> command.Finished | None:
         self._began.clear()
         run.over.set()
+        others = gevent.spawn(run.viewers.finish) if run.viewers is not None else None
         finished = _of(run).finish()
+        if others is not None:
+            others.join()
         remove_empty(run.spool)
         return finished
 

@@ -49,7 +49,7 @@ class Changed:
 
 
 def changed(planned: Camera, camera: Camera, change: Change) -> Changed:
-    """`change` of `camera` as it is now. planned: as the run began with it, whose stated rate belongs to its exposure."""
+    """`change` of `camera` as it is now. planned: as the run began with it; its stated rate belongs to its exposure."""
     change = _by_name(change)
     if change.exposure_ms is not None:
         return _exposure(planned, camera, change.exposure_ms)

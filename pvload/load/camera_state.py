@@ -1,0 +1,100 @@
+"""The camera as the director knows it: what frames show, what was set, whether it is wanted to run, whose turn it is.
+
+What was set and what frames show may differ: a daemon may take a value and use it only after the next start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from gevent.event import Event
+from gevent.lock import BoundedSemaphore
+
+from pvload.load import messages
+from pvload.load.camera import wanted
+from pvload.plan.changed import Changed, changed
+from pvload.profiles.schema import Profile
+from pvload.profiles.users import Change
+
+KEPT_CHANGES: Final = 256
+"""Of which an effect can still be told; those of a later one are dropped."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """A change somebody asked a number for."""
+
+    node: str
+    change: Change
+    seen: set[bool] = field(default_factory=set)
+    """Of which looks (`again`) the effect was told."""
+
+
+class CameraState:
+    """Of one run."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.shown = self.set = profile.camera
+        self.running = False
+        self.stopped_ns = 0
+        """Run axis: when it was last stopped within the run; 0: never."""
+        self.wanted: messages.Wanted | None = None
+        """What every engine was told last."""
+        self.one_at_a_time = BoundedSemaphore(1)
+        self.turns: dict[int, Event] = {}
+        """Turns that are not over: one at most is under way."""
+        self.asked: dict[int, Asked] = {}
+        self._profile = profile
+        self._turns = 0
+        self._changes = 0
+
+    def next_turn(self) -> tuple[int, Event]:
+        """A turn's number, and the event that it is over."""
+        self._turns += 1
+        over = self.turns[self._turns] = Event()
+        return self._turns, over
+
+    def note(self, asked: Asked) -> int:
+        """A number for a change."""
+        self._changes += 1
+        self.asked[self._changes] = asked
+        self.asked.pop(self._changes - KEPT_CHANGES, None)
+        return self._changes
+
+    def expected(self, change: Change, *, again: bool) -> Changed:
+        """What frames show when it is in effect: at once on what they show now, after a restart on all that was set."""
+        return changed(self._profile.camera, self.set if again else self.shown, change)
+
+    def accepted(self, change: Change) -> None:
+        """The daemon took it."""
+        self.set = changed(self._profile.camera, self.set, change).camera
+
+    def effective(self, change: Change) -> None:
+        """Frames show it."""
+        self.shown = changed(self._profile.camera, self.shown, change).camera
+
+    def stopped(self) -> None:
+        """The plan wants no frames."""
+        self.running = False
+
+    def started(self) -> None:
+        """The plan wants frames, of whatever was set before."""
+        self.running, self.shown = True, self.set
+
+    def word(self, run: str, at_ns: int) -> messages.Wanted:
+        """What every engine is to know from at_ns (run axis) on."""
+        plan = wanted(self._profile.model_copy(update={"camera": self.shown}), at_ns)
+        self.wanted = messages.Wanted(
+            run=run,
+            device=plan.device,
+            at_ns=at_ns,
+            wanted=self.running,
+            rate_hz=plan.rate_hz,
+            width=plan.width,
+            height=plan.height,
+            binning_x=plan.binning_x,
+            binning_y=plan.binning_y,
+            exposure_ms=plan.exposure_ms,
+        )
+        return self.wanted
