@@ -119,6 +119,15 @@ class EngineProcess(LineProcess):
                 return answer
         raise TimeoutError(f"the engine gave no {name!r} (id {id}) within {timeout_s} s")
 
+    def answer_of(self, *names: str, timeout_s: float = STARTUP_S) -> Answer:
+        """The next answer of one of these names; others are passed over."""
+        deadline = time.monotonic() + timeout_s
+        while (line := self.line(deadline - time.monotonic())) is not None:
+            answer = command.answer_from_line(line)
+            if answer.NAME in names:
+                return answer
+        raise TimeoutError(f"the engine gave none of {names} within {timeout_s} s")
+
     def call(self, method: str, **arguments: Any) -> command.Answered:
         """Makes a unary call and waits for its answer."""
         call_id = self.next_id()

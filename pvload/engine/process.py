@@ -10,10 +10,10 @@ from typing import Any, Final
 from pvload.engine.calls import Calls
 from pvload.engine.context import Context
 from pvload.engine.stream import ON_SILENCE, Stream
-from pvload.engine.told import Told
+from pvload.engine.told import Told, member
 from pvload.errors import FormatError, PvloadError
 from pvload.wire import command
-from pvload.wire.codes import EndedBy
+from pvload.wire.codes import Abort, EndedBy
 
 log = logging.getLogger(__name__)
 
@@ -111,9 +111,14 @@ class Engine:
 
     def _close(self, order: command.Close) -> None:
         """Closes a stream; one that just ended by itself has been answered already."""
+        style = Abort(member(Abort, order.style))
         stream = self._streams.get(order.id)
-        if stream is not None:
-            stream.close(EndedBy.RUN_END if order.by == "run_end" else EndedBy.ORDER)
+        if stream is None:
+            return
+        if order.by == "run_end":
+            stream.close(EndedBy.RUN_END)
+        else:
+            stream.leave(style, order.linger_ms)
 
     def _mark(self, order: command.Mark) -> None:
         stream = self._streams.get(order.id)

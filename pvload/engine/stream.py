@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
 import grpc
 import grpc.aio
 
 from pvload.clock import NS_PER_MS, NS_PER_S
+from pvload.engine import reset
 from pvload.engine.channels import connect
 from pvload.engine.context import Context
 from pvload.engine.frames import FrameLine
+from pvload.engine.pace import Pace
 from pvload.errors import FormatError
 from pvload.protocols.payload import Sampling
 from pvload.protocols.seam import Ending, Frame, Request
 from pvload.wire import command
-from pvload.wire.codes import EndedBy, NoteClass, Quality
+from pvload.wire.codes import Abort, EndedBy, NoteClass, Quality
 from pvload.wire.event import Kind
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,17 @@ class Stream:
         self._headers_ns = 0
         self._marks: set[int] = set()
         """Numbers of frames that somebody wants to be told of."""
+        self._pace = Pace(read_fps=order.read_fps, pause_ms=order.pause_ms)
+        self._mark = reset.new_mark() if order.droppable else 0
+        self._held = bool(self._pace)
+        """The next message is not asked for at once."""
+        self._pausing = False
+        self._asked_ns = 0
+        """When a held reader last asked."""
+        self._hanging = False
+        self._linger: asyncio.TimerHandle | None = None
+        self._gone = asyncio.Event()
+        """Nobody reads from the call any more: it was cancelled, or its connection broken."""
 
     def __repr__(self) -> str:
         return f"Stream({self.order.id}, {self.order.population} {self.order.ordinal}, {self._line.frames} frames)"
@@ -71,8 +85,41 @@ class Stream:
         """Cancels the call; the first reason given stands. May come at any time of the stream's life."""
         if self._ended_by is EndedBy.SERVER:
             self._ended_by = by
-        if self._call is not None:
+        if self._hanging:
+            self._break()
+        elif self._call is not None:
             self._accepted()
+            self._gone.set()
+            self._call.cancel()
+
+    def leave(self, style: Abort, linger_ms: float) -> None:
+        """Leaves by plan, and records it before it is done; FormatError where the connection cannot be reset."""
+        if style is Abort.KILLED or (style is not Abort.CLEAN and not self.order.droppable):
+            raise FormatError(
+                f"stream {self.order.id} cannot be left {style.name.lower()}",
+                hint="only a stream opened as droppable can be dropped or left half open, and no stream kills itself",
+            )
+        if self._ended_by is not EndedBy.SERVER:
+            return
+        self._record_left(style)
+        if style is Abort.CLEAN or self._call is None:
+            self.close(EndedBy.ORDER)
+            return
+        self._accepted()
+        self._ended_by = EndedBy.ORDER
+        if style is Abort.DROPPED:
+            self._break()
+            return
+        self._hanging = self._held = True
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._linger = asyncio.get_running_loop().call_later(linger_ms / 1000, self._break)
+
+    def _break(self) -> None:
+        """Resets the connection under the call; nothing of it reaches the server in order."""
+        reset.reset(self._mark)
+        self._gone.set()
+        if self._call is not None:
             self._call.cancel()
 
     async def run(self) -> None:
@@ -85,7 +132,7 @@ class Stream:
             else:
                 self._record_opened()
         finally:
-            for timer in (self._watchdog, self._acceptance):
+            for timer in (self._watchdog, self._acceptance, self._linger):
                 if timer is not None:
                     timer.cancel()
             self._tally.open_streams -= 1
@@ -95,7 +142,7 @@ class Stream:
 
     async def _opened_and_read(self) -> tuple[grpc.StatusCode, str]:
         async with self._context.door:
-            channel = connect(self._context.endpoint, self.order.window_bytes)
+            channel = connect(self._context.endpoint, self.order.window_bytes, self._mark)
             await asyncio.sleep(0)
         try:
             call_type: _Frames = channel.unary_stream(self._request.path)
@@ -130,10 +177,24 @@ class Stream:
             # Never left early: an iterator that is not exhausted keeps the call, and with it the connection, alive.
             if self._ended_by is EndedBy.SERVER and not self._damage:
                 self._saw_message(message, t_ns)
+            if self._held:
+                await self._hold_back(t_ns)
         status = await call.code()
         if status is grpc.StatusCode.OK:
             self._accepted()
         return status, (await call.details()) or ""
+
+    async def _hold_back(self, read_ns: int) -> None:
+        """A slow reader's pause after a message, and a hanging one's until its connection breaks."""
+        pause_ns = self._pace.next_ns(read_ns) - self._context.clock.monotonic_ns()
+        if pause_ns > 0:
+            self._pausing = True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), pause_ns / NS_PER_S)
+            self._pausing = False
+        if self._hanging:
+            await self._gone.wait()
+        self._asked_ns = self._context.clock.monotonic_ns()
 
     def _accepted(self) -> None:
         """The stream stands: its headers were no refusal, which comes as headers and status in one."""
@@ -215,15 +276,15 @@ class Stream:
         """Fires when the silence that began at quiet_since_ns would be long enough, unless something came since."""
         now_ns = self._context.clock.monotonic_ns()
         wanting = self._context.wanting.get(self.order.device)
-        if wanting is not None and not wanting.wanted:
+        if self._pausing or (wanting is not None and not wanting.wanted):
             self._arm_watchdog(now_ns)
             return
         wanted_ns = 0 if wanting is None else wanting.at_ns
-        quiet_ns = max(quiet_since_ns, self._last_ns, wanted_ns)
+        quiet_ns = max(quiet_since_ns, self._last_ns, self._asked_ns, wanted_ns)
         if now_ns - quiet_ns < self._silence_ns:
             self._arm_watchdog(quiet_ns)
             return
-        self._timed_out(now_ns, now_ns - max(self._last_ns, self._opened_ns, wanted_ns))
+        self._timed_out(now_ns, now_ns - max(self._last_ns, self._asked_ns, self._opened_ns, wanted_ns))
         self._arm_watchdog(now_ns)
 
     def _timed_out(self, now_ns: int, waited_ns: int) -> None:
@@ -258,6 +319,17 @@ class Stream:
             max_fps=order.max_fps,
             window_bytes=order.window_bytes,
             stall_ns=round(order.stall_ms * NS_PER_MS),
+        )
+
+    def _record_left(self, style: Abort) -> None:
+        order, recorder = self.order, self._context.recorder
+        recorder.append(
+            Kind.LEFT,
+            code=style,
+            population=recorder.text_id(order.population),
+            ordinal=order.ordinal,
+            number=order.number,
+            device=recorder.text_id(order.device),
         )
 
     def _record_ended(self, status: grpc.StatusCode, details: str, ended_ns: int) -> None:

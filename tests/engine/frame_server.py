@@ -5,7 +5,7 @@
 Prints its port; ends at EOF on stdin. Devices: steady (a frame every 20 ms), silent (headers, no frame), mute (not even
 headers), brief (three frames, then OK), broken (three frames, then INTERNAL), garbage (no FrameData), full (refused for
 the stream limit), still (the same image each time), large (2 MB images), other (frames that name another device),
-and any other name. Exposure is 10 ms in frames 0 to 9, then 5 ms.
+flood (100 kB as fast as they are taken) and any other name. Exposure is 10 ms in frames 0 to 9, then 5 ms.
 GetDaemonInfo's features: "open=N" streams open now, "peers=N" connections seen by StreamFrames.
 """
 
@@ -25,6 +25,7 @@ import lz4.block  # type: ignore[import-untyped]  # the package brings no types
 from pvload._pb import daq_pb2
 
 PERIOD_S = 0.02
+FLOOD = bytes(100_000)
 SIDE = {"large": 1024}
 ADMISSION = "Maximum concurrent streams (3) exceeded for client 127.0.0.1"
 
@@ -60,6 +61,10 @@ class Server:
         loop = asyncio.get_running_loop()
         due, number = loop.time(), 0
         while number < 3 or device not in ("brief", "broken"):
+            if device == "flood":
+                yield flood(number)
+                number += 1
+                continue
             if device == "garbage":
                 yield b"\x0a\x02\xff\xff"
             else:
@@ -112,6 +117,12 @@ def frame(device: str, number: int) -> bytes:
         metrics=daq_pb2.StreamingMetrics(frames_sent=number + 1),
         compression=daq_pb2.COMPRESSION_LZ4,
         uncompressed_size=len(image),
+    ).SerializeToString()
+
+
+def flood(number: int) -> bytes:
+    return daq_pb2.FrameData(
+        device_id="flood", data=FLOOD, frame_number=number, timestamp_ns=time.monotonic_ns()
     ).SerializeToString()
 
 
