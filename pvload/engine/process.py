@@ -67,6 +67,8 @@ class Engine:
                 self._told.change(order)
             case command.Left():
                 self._told.left(order)
+            case command.Daemon():
+                self._told.daemon(order)
             case command.Action():
                 self._told.action(order)
             case command.RunEnd():

@@ -84,6 +84,17 @@ class Told:
             change=order.change,
         )
 
+    def daemon(self, order: command.Daemon) -> None:
+        """The daemon that pvload started: started, answering, asked to stop, gone."""
+        self._recorder.append(
+            Kind.DAEMON,
+            t_ns=order.at_ns,
+            code=order.code,
+            pid=order.pid,
+            details=self._recorder.text_id(order.details),
+            exit_status=order.exit_status,
+        )
+
     def user(self, order: command.User) -> None:
         """A load user changed state."""
         self._recorder.append(

@@ -250,6 +250,79 @@ class Ordered:
     done: bool
     details: str
     at_ns: int
+    frames: int = 0
+    """Of a mark: how many had come then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskOrder:
+    """The timeline's station wants an order carried out wherever the client sits. Answered by Obeyed."""
+
+    NAME: ClassVar[str] = "pvload.ask_order"
+    run: str
+    token: int
+    population: str
+    ordinal: int
+    action: str
+    style: str = "clean"
+    linger_ms: float = 0.0
+    frames: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obeyed:
+    """What came of it, as in Ordered."""
+
+    NAME: ClassVar[str] = "pvload.obeyed"
+    run: str
+    token: int
+    done: bool
+    details: str
+    at_ns: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineDone:
+    """The last action was done; a run that ends with its timeline may end at at_ns."""
+
+    NAME: ClassVar[str] = "pvload.timeline_done"
+    run: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskDaemon:
+    """Stop the daemon that pvload started, and start it again. Answered by DaemonBack."""
+
+    NAME: ClassVar[str] = "pvload.ask_daemon"
+    run: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonBack:
+    """It answers again; `failed` says why not."""
+
+    NAME: ClassVar[str] = "pvload.daemon_back"
+    run: str
+    token: int
+    failed: str
+    exit_status: int
+    """Of the one that was stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonEvent:
+    """For the record: something happened to the daemon that pvload started (wire.command.Daemon)."""
+
+    NAME: ClassVar[str] = "pvload.daemon_event"
+    run: str
+    code: int
+    pid: int
+    at_ns: int
+    details: str
+    exit_status: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -416,6 +489,12 @@ class StopCamera:
     NAME: ClassVar[str] = "pvload.stop_camera"
     run: str
     stop: bool
+    changed: list[str] = field(default_factory=list)
+    """Parameters that were changed on purpose during the run: they are put back."""
+    before: dict[str, str] = field(default_factory=dict)
+    """Every parameter before the run."""
+    shown: str = ""
+    """What frames show at the end where that is not the plan's; empty: they show what they did at the start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -448,7 +527,8 @@ class Finished:
 
 Word = (
     Hello | Welcome | Begin | Ready | LookUp | Found | Remark | Claim | Seat | Opened | Done | Release | AskCamera
-    | Camera | Started | Failed | Wanted | Order | Ordered | AskTurn | Turn | TurnOver | AskChange | ChangeNumber
+    | Camera | Started | Failed | Wanted | Order | Ordered | AskOrder | Obeyed | TimelineDone | AskDaemon | DaemonBack
+    | DaemonEvent | AskTurn | Turn | TurnOver | AskChange | ChangeNumber
     | Change | ChangeKnown | ChangeMade | Effect | EffectSeen | Wants | End | Closed | StopCamera | Stopped | Finish
     | Finished
 )  # fmt: skip

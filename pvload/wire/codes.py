@@ -201,3 +201,6 @@ class NoteClass(IntEnum):
     LOG_LEVEL = 10
     """The classes (lower case, joined by ", ") that the log's level hides, by the lines seen so far; the last one of a
     sender stands. `value`: lines read. See `pvload.wire.log_level`."""
+    RESTORED = 11
+    """At the end, what the timeline and changers changed was (`value` 1) or was not (0) as at the start, on the frames
+    and by its parameters; the text says what differs. Noted before pvload puts anything back itself."""

@@ -243,7 +243,7 @@ class Storm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Tell when stream `id` has received `frames` frames. Answered by Reached, at once if it has already."""
+    """Tell when stream `id` has received `frames` frames. Answered by Reached, at once if it has already. 0: how many now?"""
 
     NAME: ClassVar[str] = "mark"
     id: int
@@ -278,9 +278,21 @@ class Action:
     change: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """Something happened to the daemon that pvload started; recorded. `code` and exit_status: as in DAEMON records."""
+
+    NAME: ClassVar[str] = "daemon"
+    code: int
+    pid: int
+    at_ns: int
+    details: str = ""
+    exit_status: int = 0
+
+
 Command = (
     Start | Open | Close | Call | Wanted | User | Note | Probe | RunEnd | Finish | Watch | Change | Storm | Mark | Left
-    | Action
+    | Action | Daemon
 )  # fmt: skip
 
 
