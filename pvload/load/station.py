@@ -79,6 +79,12 @@ class StationRun:
         self.told = Event()
         """The director knows how the engine ended."""
 
+    def end(self) -> None:
+        """T_end: every user hears of it, whatever it waits for."""
+        self.ending.set()
+        for inbox in self.inboxes.values():
+            inbox.put(None)
+
     @property
     def has_operator(self) -> bool:
         """Does this run start the camera itself?"""
@@ -114,11 +120,14 @@ class Station:
         hear(self.runner, messages.Camera, lambda _node, word: self._answered(word))
         hear(self.runner, messages.Turn, lambda _node, word: self._answered(word))
         hear(self.runner, messages.ChangeNumber, lambda _node, word: self._answered(word))
+        hear(self.runner, messages.Obeyed, lambda _node, word: self._answered(word))
+        hear(self.runner, messages.DaemonBack, lambda _node, word: self._answered(word))
         hear(self.runner, messages.EffectSeen, lambda _node, word: self._effect_seen(word))
         self._work_on(messages.Change, self._change)
         self._work_on(messages.Order, self._order)
         self._work_on(messages.LookUp, self._look_up)
         self._work_on(messages.Remark, self._remark)
+        self._work_on(messages.DaemonEvent, self._daemon)
         self._work_on(messages.Wanted, self._wanted)
         self._work_on(messages.End, self._end)
         self._work_on(messages.StopCamera, self._stop_camera)
@@ -159,7 +168,7 @@ class Station:
         if run.over.is_set():
             run.told.wait(FINISH_TIMEOUT_S)
             return
-        run.ending.set()
+        run.end()
         self._close_streams(run, by="order")
         self._finish_engine(run)
         run.told.set()
@@ -309,6 +318,11 @@ class Station:
     def _remark(self, run: StationRun, word: messages.Remark) -> None:
         _of(run).send(command.Note(note=word.note, text=word.text))
 
+    def _daemon(self, run: StationRun, word: messages.DaemonEvent) -> None:
+        engine = _of(run)
+        values = {name: getattr(word, name) for name in word.__slots__ if name not in ("run", "at_ns")}
+        engine.send(command.Daemon(at_ns=word.at_ns - engine.clock_offset_ns, **values))
+
     def _wanted(self, run: StationRun, word: messages.Wanted) -> None:
         """Told to the engine before any user hears of it, so that it stands before the first opened stream."""
         engine = _of(run)
@@ -320,9 +334,7 @@ class Station:
             run.wanted.set()
 
     def _end(self, run: StationRun, word: messages.End) -> None:
-        run.ending.set()
-        for inbox in run.inboxes.values():
-            inbox.put(word)
+        run.end()
         engine = _of(run)
         at_ns = word.at_ns - engine.clock_offset_ns
         message = command.RunEnd(
@@ -348,7 +360,9 @@ class Station:
         gevent.sleep(2 * run.period_s)
         with run.camera:
             stop = word.stop or (run.started is not None and not run.started.joined)
-            failed, parameters = CameraSteps(_of(run), run.profile, self.clock).end(stop=stop)
+            failed, parameters = CameraSteps(_of(run), run.profile, self.clock).end(
+                stop=stop, changed=word.changed, before=word.before, shown=word.shown
+            )
         self.tell(messages.Stopped(run=run.id, failed=failed, parameters=parameters))
 
     def _finish(self, run: StationRun, word: messages.Finish) -> None:

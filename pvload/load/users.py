@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pvload.load.churn import BackOff
 from pvload.load.operator import CameraOperator
-from pvload.load.subscriber import BackOff, StreamSubscriber
+from pvload.load.subscriber import StreamSubscriber
 from pvload.load.user import Placeholder, PvloadUser
 from pvload.plan.share import is_fixed
 from pvload.profiles.schema import Profile

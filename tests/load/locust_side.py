@@ -18,6 +18,7 @@ from pvload.load.children import ChildError, LineChild
 from pvload.load.engine_client import EngineClient
 from pvload.load.users import BackOff, Placeholder, user_classes
 from pvload.profiles.load import load
+from pvload.profiles.users import Retry
 from pvload.wire.command import Aggregate, Start
 from pvload.wire.live import Live, LiveAccounting, LiveFigures, LivePopulation, write_live
 
@@ -108,7 +109,7 @@ def pauses(folder: Path) -> dict[str, Any]:
     del folder
 
     def eight(seed: int) -> list[float]:
-        back_off = BackOff(seed)
+        back_off = BackOff(Retry(), seed)
         return [back_off.pause_s() for _ in range(8)]
 
     return {"first": eight(1), "again": eight(1), "other": eight(2)}

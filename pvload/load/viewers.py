@@ -1,0 +1,186 @@
+"""Viewer processes: engines of their own whose streams are left by killing them, as a viewer that crashes leaves.
+
+Each lives in a slot, which is a folder for its spool. At most VIEWERS_LIMIT live at a time, one of them a warm spare,
+so that a call need not wait for a process. A slot is used again as soon as its process is dead, the lowest first: the
+next one in it ships what the dead one left, and at the run's end one more does so where nobody came after. Every viewer
+hangs on a pipe of this worker and ends when the worker does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import gevent
+from gevent.event import Event
+
+from pvload.load.children import ChildError
+from pvload.load.engine_client import EngineClient
+from pvload.wire import command
+
+_log = logging.getLogger(__name__)
+VIEWERS_LIMIT: Final = 12
+"""Processes alive at once, of one worker."""
+SPOOL_BYTES: Final = 64 * 1024 * 1024
+"""Of one slot."""
+SHIP_TIMEOUT_S: Final = 15.0
+
+
+class Viewers:
+    """This worker's viewer processes."""
+
+    def __init__(
+        self, start: command.Start, *, folder: Path, log: Path, on_aggregate: Callable[[command.Aggregate], None]
+    ) -> None:
+        """folder: where the slots' spools lie. log: the viewers' own, together."""
+        self.killed = 0
+        """Viewers that were killed by plan."""
+        self._start = start
+        self._folder = folder
+        self._log = log
+        self._on_aggregate = on_aggregate
+        self._slots: dict[EngineClient, int] = {}
+        """Those alive, the spare included."""
+        self._left_behind: set[int] = set()
+        """Slots whose last process was killed, and nobody came after it."""
+        self._lives = 0
+        self._spare: EngineClient | None = None
+        self._warming: gevent.Greenlet | None = None
+        self._free = Event()
+        self._free.set()
+        self._told: dict[str, command.Command] = {}
+        self._ending = False
+
+    def tell(self, message: command.Command) -> None:
+        """What every engine must know: told to all that live, and the newest of each kind to those that come."""
+        self._told[message.NAME] = message
+        for viewer in list(self._slots):
+            viewer.send(message)
+
+    def warm(self) -> None:
+        """Makes a spare, unless there is one."""
+        if self._ending or self._spare is not None or (self._warming is not None and not self._warming.dead):
+            return
+        self._warming = gevent.spawn(self._make_spare)
+
+    def take(self) -> EngineClient:
+        """A viewer that runs, for one call; ChildError if it cannot be had. Waits while too many live."""
+        while not self._ending:
+            if self._warming is not None and self._spare is None:
+                self._warming.join()
+            viewer, self._spare = self._spare, None
+            if viewer is not None and viewer.pid:
+                self.warm()
+                return viewer
+            if viewer is not None:
+                self._bury(viewer)
+            if len(self._slots) < VIEWERS_LIMIT:
+                viewer = self._made()
+                self.warm()
+                return viewer
+            self._free.clear()
+            self._free.wait(1.0)
+        raise ChildError("no viewer process any more: the run ends")
+
+    def kill(self, viewer: EngineClient) -> None:
+        """SIGKILL; what it recorded is shipped by the next one in its slot."""
+        viewer.kill()
+        self.killed += 1
+        self._bury(viewer)
+        self.warm()
+
+    def give_back(self, viewer: EngineClient) -> None:
+        """Its call is over in another way: it is the next spare, or ended where there is one."""
+        if self._ending or viewer not in self._slots:
+            return
+        if self._spare is None and viewer.pid:
+            self._spare = viewer
+            self._free.set()
+            return
+        gevent.spawn(self._dismiss, viewer)
+
+    def finish(self) -> None:
+        """Ends all in order, and ships what killed ones left."""
+        self._ending = True
+        self._free.set()
+        if self._warming is not None:
+            self._warming.join()
+        work = [gevent.spawn(viewer.finish) for viewer in self._slots]
+        taken = set(self._slots.values())
+        work += [gevent.spawn(self._ship, slot) for slot in self._left_behind - taken]
+        gevent.joinall(work, timeout=SHIP_TIMEOUT_S)
+        for viewer in list(self._slots):
+            if viewer.pid:
+                viewer.kill()
+        self._slots.clear()
+        self._left_behind.clear()
+
+    def abandon(self) -> None:
+        """Ends all at once."""
+        self._ending = True
+        for viewer in list(self._slots):
+            viewer.kill()
+        self._slots.clear()
+
+    def _dismiss(self, viewer: EngineClient) -> None:
+        viewer.finish()
+        self._slots.pop(viewer, None)
+        self._free.set()
+
+    def _make_spare(self) -> None:
+        if len(self._slots) >= VIEWERS_LIMIT:
+            return
+        try:
+            self._spare = self._made()
+        except ChildError as exc:
+            _log.error("no spare viewer: %s", exc)
+        self._free.set()
+
+    def _made(self) -> EngineClient:
+        """A new viewer in the lowest free slot."""
+        taken = set(self._slots.values())
+        slot = min(set(range(VIEWERS_LIMIT)) - taken)
+        viewer = self._client(slot)
+        self._slots[viewer] = slot
+        try:
+            viewer.start()
+        except (ChildError, OSError) as exc:
+            self._slots.pop(viewer, None)
+            raise ChildError(f"a viewer process could not be started: {exc}") from exc
+        self._left_behind.discard(slot)
+        for message in self._told.values():
+            viewer.send(message)
+        return viewer
+
+    def _client(self, slot: int) -> EngineClient:
+        self._lives += 1
+        start = replace(
+            self._start,
+            worker=f"{self._start.worker}-viewer-{slot}",
+            incarnation=self._lives,
+            spool=str(self._folder / f"slot-{slot:02d}"),
+            spool_bytes=SPOOL_BYTES,
+            role="viewer",
+        )
+        return EngineClient(
+            start, log=self._log, on_aggregate=self._on_aggregate, on_given_up=lambda _text: None, replaced=False
+        )
+
+    def _bury(self, viewer: EngineClient) -> None:
+        slot = self._slots.pop(viewer, None)
+        if slot is not None:
+            self._left_behind.add(slot)
+        self._free.set()
+
+    def _ship(self, slot: int) -> None:
+        """A process that has no call and only ships what the slot's last one left."""
+        viewer = self._client(slot)
+        self._slots[viewer] = slot
+        try:
+            viewer.start()
+            viewer.finish()
+        except (ChildError, OSError) as exc:
+            _log.error("what a killed viewer left in slot %d could not be shipped: %s", slot, exc)
