@@ -29,7 +29,11 @@ def parse(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--run-hex", type=_run, required=True, help="the run's id, 32 hex digits")
     parser.add_argument("--run-dir", type=Path, required=True, help="the run directory")
     parser.add_argument("--collector", required=True, help="the collector's endpoint, tcp://host:port")
-    parser.add_argument("--log", type=Path, help="the daemon's log; may appear later")
+    parser.add_argument("--log", type=Path, action="append", default=[], help="the daemon's log; may appear later")
+    parser.add_argument("--log-command", default="", help="a command that prints the daemon's log")
+    parser.add_argument("--kernel-log", action="store_true", help="look for USB lines in the kernel's log")
+    parser.add_argument("--no-host", action="store_true", help="leave the host's figures out")
+    parser.add_argument("--tree", type=int, action="append", default=[], help="watch what this process starts, too")
     parser.add_argument("--pid", type=int, default=0, help="the daemon's process id; 0: not on this host")
     parser.add_argument("--watch", type=_watched, action="append", default=[], metavar="NAME=PID")
     parser.add_argument("--interval", type=_interval, default=NS_PER_S, help="seconds between two samples")
@@ -39,7 +43,11 @@ def parse(arguments: list[str] | None = None) -> Settings:
         run=given.run_hex,
         run_dir=given.run_dir,
         collector=given.collector,
-        log=given.log,
+        logs=tuple(given.log),
+        log_command=given.log_command,
+        kernel_log=given.kernel_log,
+        host=not given.no_host,
+        roots=tuple(given.tree),
         watched=(*target, *given.watch, Watched("monitor", os.getpid())),
         interval_ns=given.interval,
     )

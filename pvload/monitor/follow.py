@@ -7,18 +7,23 @@ told from an appended one: poll often.
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 from pathlib import Path
 from typing import Final
 
-from pvload.monitor.tokens import strip_escapes
+from pvload.monitor.tokens import BUILD, SYNTHETIC_BUILDS, strip_escapes
 
 MAX_LINE_BYTES: Final = 8192
 """What is kept of one line; the rest up to its end is dropped and the line counted as cut."""
 _CHUNK_BYTES: Final = 64 * 1024
 _CHUNKS_PER_POLL: Final = 32
 """At most 2 MiB a poll, so that a flood of lines cannot keep the process from its other work."""
+
+
+_LOOK_BACK_BYTES: Final = 256 * 1024 * 1024
+"""So far back the daemon's last start is looked for in what a log holds already."""
 
 
 class LineAssembler:
@@ -62,8 +67,11 @@ class LogFollower:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.name = str(path)
         self.opened = False
         """True once the file has been open."""
+        self.synthetic = ""
+        """The line of the daemon's last start, before ours, that tells of a synthetic camera; empty: there is none."""
         self.replaced = 0
         """How often the file was replaced or emptied."""
         self.trouble = ""
@@ -88,6 +96,7 @@ class LogFollower:
             return
         end = os.lseek(self._file, 0, os.SEEK_END)
         self._inside_old_line = end > 0 and os.pread(self._file, 1, end - 1) != b"\n"
+        self.synthetic = synthetic_line(self._file, end)
 
     def poll(self) -> list[str]:
         """Lines completed since the last poll; empty if there is nothing new (or no file yet)."""
@@ -169,3 +178,21 @@ class LogFollower:
         self.replaced += 1
         self._inside_old_line = False
         return lines + self._assembler.flush()
+
+
+def synthetic_line(file: int, end: int) -> str:
+    """The last line before `end` that says what camera the daemon was built for, if it says a synthetic one."""
+    first = max(0, end - _LOOK_BACK_BYTES) // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+    if end <= first:
+        return ""
+    try:
+        with mmap.mmap(file, end - first, offset=first, access=mmap.ACCESS_READ) as held:
+            at = max(held.rfind(token.encode()) for token in (BUILD, *SYNTHETIC_BUILDS))
+            if at < 0:
+                return ""
+            begin, stop = held.rfind(b"\n", 0, at) + 1, held.find(b"\n", at)
+            piece = held[begin : min(stop if stop >= 0 else end - first, begin + MAX_LINE_BYTES)]
+    except (OSError, ValueError):  # it was emptied meanwhile
+        return ""
+    line = strip_escapes(piece.decode("utf-8", "replace")).rstrip("\r")
+    return line if any(token in line for token in SYNTHETIC_BUILDS) else ""

@@ -88,25 +88,54 @@ class Watched:
     pid: int
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process uses at one moment."""
+
+    cpu_ns: int
+    """Since it began."""
+    rss_bytes: int
+    threads: int
+    fds: int
+    """0: not told to us."""
+
+
+def usage(process: psutil.Process) -> Usage:
+    """Raises psutil.NoSuchProcess for a pid that ended, was given to another process or waits to be reaped."""
+    if not process.is_running():
+        raise psutil.NoSuchProcess(process.pid)
+    with process.oneshot():
+        if process.status() == psutil.STATUS_ZOMBIE:
+            raise psutil.NoSuchProcess(process.pid)
+        times, rss, threads = process.cpu_times(), process.memory_info().rss, process.num_threads()
+    try:
+        fds = process.num_fds()
+    except (psutil.AccessDenied, AttributeError):
+        fds = 0
+    return Usage(int((times.user + times.system) * 1e9), rss, threads, fds)
+
+
 class ProcessSampler:
     """PROCESS records of one process until it is gone; then one NOTE."""
 
     def __init__(self, watched: Watched, recorder: Recorder, clock: Clock) -> None:
+        self.name = watched.name
         self._watched = watched
         self._recorder = recorder
         self._clock = clock
         self._process: psutil.Process | None = None
         self._last_cpu_ns: int | None = None
-        self._gone = False
+        self.gone = False
+        """It will not be sampled any more."""
 
     def sample(self) -> None:
         """Records the process as it is now, or once that it is gone."""
-        if self._gone:
+        if self.gone:
             return
         try:
             self._record()
         except psutil.NoSuchProcess:
-            self._gone = True
+            self.gone = True
             text = f"process {self._watched.name} (pid {self._watched.pid}) is gone"
             self._recorder.append(
                 Kind.NOTE,
@@ -117,28 +146,19 @@ class ProcessSampler:
             )
 
     def _record(self) -> None:
-        """Raises psutil.NoSuchProcess for a pid that ended, was given to another process or waits to be reaped."""
+        """Raises psutil.NoSuchProcess as `usage` does; a process of another user is sampled as far as it may be."""
         pid = self._watched.pid
         if self._process is None:
             self._process = psutil.Process(pid)
-        process = self._process
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-            raise psutil.NoSuchProcess(pid)
-        with process.oneshot():
-            times, rss, threads = process.cpu_times(), process.memory_info().rss, process.num_threads()
-        try:
-            fds = process.num_fds()
-        except psutil.AccessDenied:
-            fds = 0
-        cpu_ns = int((times.user + times.system) * 1e9)
-        last, self._last_cpu_ns = self._last_cpu_ns, cpu_ns
+        now = usage(self._process)
+        last, self._last_cpu_ns = self._last_cpu_ns, now.cpu_ns
         self._recorder.append(
             Kind.PROCESS,
             t_ns=self._clock.monotonic_ns(),
-            cpu_ns=cpu_ns - last if last is not None else 0,
-            rss_bytes=rss,
-            threads=threads,
-            fds=fds,
+            cpu_ns=now.cpu_ns - last if last is not None else 0,
+            rss_bytes=now.rss_bytes,
+            threads=now.threads,
+            fds=now.fds,
             pid=pid,
             name=self._recorder.text_id(self._watched.name),
         )

@@ -1,17 +1,16 @@
 """The daemon's log lines by class: literal tokens in a table, the first row that matches decides.
 
 Pure: a line in, its class out. The tokens are the daemon's own words, so they are case-sensitive and stand here exactly
-as it prints them; what the table does not know is OTHER, or ERROR if the line's own level says so.
+as it prints them; what the table does not know is judged by the line's own level: an error, a warning, or OTHER.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
-from pvload.clock import NS_PER_S
+from pvload.monitor.stamps import stamped
 from pvload.wire.codes import LogClass
 
 
@@ -23,9 +22,9 @@ class Classified:
     level: str
     """TRACE, DEBUG, INFO, WARN or ERROR; empty for a line that was printed without one."""
     stamp_wall_ns: int | None
-    """The line's own UTC stamp; None if it has none."""
+    """When the line says it was written, since the epoch; None if it does not."""
     text: str
-    """The line without its stamp."""
+    """The line without its stamp and a journal's prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,10 @@ def _rows(log_class: LogClass, *tokens: str | tuple[str, ...]) -> list[Row]:
     return [Row(log_class, (token,) if isinstance(token, str) else token) for token in tokens]
 
 
+BUILD: Final = "pvcam_sdk feature enabled: "
+"""Begins what the daemon says of its build, at each start."""
+SYNTHETIC_BUILDS: Final = ("pvcam_sdk feature enabled: false", "using mock mode", "using mock stream")
+
 TABLE: Final[tuple[Row, ...]] = (
     # Three lines a frame for the first ten frames of each stream: known, and of no interest.
     *_rows(LogClass.OTHER, "(early frame debug)"),
@@ -49,7 +52,7 @@ TABLE: Final[tuple[Row, ...]] = (
         ("Registered ", " device(s)"),
         "Daemon running",
     ),
-    *_rows(LogClass.SYNTHETIC, "pvcam_sdk feature enabled: false", "using mock mode", "using mock stream"),
+    *_rows(LogClass.SYNTHETIC, *SYNTHETIC_BUILDS),
     *_rows(LogClass.REGISTRATION, "Device registration failed"),
     *_rows(
         LogClass.SUBSCRIBE,
@@ -114,11 +117,6 @@ TABLE: Final[tuple[Row, ...]] = (
 """Order matters where a line holds tokens of two rows: the more particular one stands first."""
 
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-_STAMPED: Final = re.compile(
-    r"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,9})\d*)?Z"
-    r"\s+(?P<text>(?P<level>TRACE|DEBUG|INFO|WARN|ERROR)\s.*)",
-    re.DOTALL,
-)
 _DRIVER_TARGET: Final = re.compile(r"\s(?:daq_driver_\w+|pvcam(?:_\w+)?)(?:::\w+)*:\s")
 
 
@@ -129,23 +127,16 @@ def strip_escapes(text: str) -> str:
 
 def classify(line: str) -> Classified:
     """The class, level and stamp of one line without escapes and line end."""
-    level, stamp, text = "", None, line
-    if match := _STAMPED.match(line):
-        level, text = match["level"], match["text"]
-        stamp = _wall_ns(match["second"], match["fraction"] or "")
+    parts = stamped(line)
+    return Classified(_class_of(parts.text, parts.level), parts.level, parts.wall_ns, parts.text)
+
+
+def _class_of(text: str, level: str) -> LogClass:
     for row in TABLE:
         if all(token in text for token in row.tokens):
-            return Classified(row.log_class, level, stamp, text)
+            return row.log_class
+    if level == "WARN":
+        return LogClass.DAEMON_WARNING
     if level != "ERROR":
-        return Classified(LogClass.OTHER, level, stamp, text)
-    by_driver = _DRIVER_TARGET.search(text) is not None
-    return Classified(LogClass.DRIVER_ERROR if by_driver else LogClass.ERROR, level, stamp, text)
-
-
-def _wall_ns(second: str, fraction: str) -> int | None:
-    """Nanoseconds since the epoch, exact; None for a stamp that is no time (second 61, month 13)."""
-    try:
-        moment = datetime.strptime(second, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-    return int(moment.timestamp()) * NS_PER_S + int(fraction.ljust(9, "0"))
+        return LogClass.OTHER
+    return LogClass.DRIVER_ERROR if _DRIVER_TARGET.search(text) is not None else LogClass.ERROR

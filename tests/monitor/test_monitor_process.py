@@ -71,7 +71,9 @@ def test_a_monitor_delivers_what_it_saw_and_ends_in_order(tmp_path: Path, end: C
     named = texts(records)
     assert rows_of(records, Kind.LOG)["code"].tolist() == [LogClass.STALL_END, LogClass.PANIC]
     assert {named[int(row["name"])] for row in rows_of(records, Kind.PROCESS)} == {"target", "monitor"}
-    notes = [(int(row["code"]), named[int(row["text"])]) for row in rows_of(records, Kind.NOTE)]
+    notes = [
+        (int(r["code"]), named[int(r["text"])]) for r in rows_of(records, Kind.NOTE) if r["code"] != NoteClass.LOG_LEVEL
+    ]
     assert sorted(notes) == [
         (NoteClass.INFO, f"process gone (pid {2**22 + 1}) is gone"),
         (NoteClass.WITNESS_PRESENT, "log"),
@@ -133,7 +135,7 @@ def run_patched(folder: Path, patch: str, run_dir: Path) -> subprocess.Completed
 def test_a_folder_that_cannot_hold_a_spool_ends_with_a_message(tmp_path: Path) -> None:
     """Where the spool should be is a file: exit code 2, no traceback."""
     (tmp_path / "file").write_text("")
-    done = run_patched(tmp_path, "spool_folder = lambda run, run_dir: folder / 'file' / 'spool'", tmp_path)
+    done = run_patched(tmp_path, "spool_folder = lambda run, run_dir, worker: folder / 'file' / 'spool'", tmp_path)
     assert done.returncode == 2
     assert "no spool can be made" in done.stderr
     assert "Traceback" not in done.stderr
@@ -142,7 +144,7 @@ def test_a_folder_that_cannot_hold_a_spool_ends_with_a_message(tmp_path: Path) -
 def test_without_a_collector_the_records_stay_in_the_spool(tmp_path: Path) -> None:
     """The end is bounded in time, exit code 1 says that something was not delivered, and it is still there."""
     done = run_patched(
-        tmp_path, "FINISH_S = 0.2; session.spool_folder = lambda run, run_dir: folder / 'spool'", tmp_path
+        tmp_path, "FINISH_S = 0.2; session.spool_folder = lambda run, run_dir, worker: folder / 'spool'", tmp_path
     )
     assert done.returncode == 1
     assert "stay in the spool" in done.stderr
