@@ -49,6 +49,7 @@ class Opening:
         run.began_ns = self._clock.monotonic_ns()
         ends = f"after {run.frames} frames a stream" if run.frames else f"after {run.profile.run.duration:g} s"
         self._voice.began(run.folder.path, run.id, ends=ends)
+        self._voice.remark(run.processes.invitation())
         self._stations.say_all(nodes, begin_word(run, self._stations.bind, stopped_ns=stopped_ns))
         self._stations.await_all(run, messages.Ready, nodes, timeout_s=READY_TIMEOUT_S)
         for node in nodes:

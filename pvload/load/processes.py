@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import socket
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +26,7 @@ RESULT_TIMEOUT_S: Final = 60.0
 SIM_END_S: Final = 5.0
 MONITOR_END_S: Final = 11.0
 RESTARTS_LIMIT: Final = 5
+EVERY_ADDRESS: Final = "0.0.0.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +75,75 @@ class Processes:
         self._sim_pid = int(said.get("pid", self._sim.pid))
 
     def start_collector(self, *, bind: str) -> None:
-        """Starts the collector on `bind`; `endpoint_port` is known afterwards."""
-        self._collector_host = bind
+        """Starts the collector on `bind`, on every address where a monitor beside the target may come;
+        `endpoint_port` is known afterwards.
+        """
+        self._collector_host = EVERY_ADDRESS if self._profile.monitor.remote else bind
         self._launch_collector()
 
     def start_monitor(self, others: dict[str, int]) -> None:
-        """Starts the witness of host, processes and the daemon's log; without one its criteria are not checked."""
-        wishes, target = self._profile.monitor, self._profile.target
+        """Starts the witness of host, processes and the daemon's log; without one its criteria are not checked.
+
+        others: name -> process id, of this run on this host; what they start is found by the monitor itself.
+        """
+        wishes = self._profile.monitor
         if not (wishes.host or wishes.log):
             return
-        log = str(self._folder.path / run_directory.DAEMON_LOG) if target.address == "sim" else target.log
-        pid = self._sim_pid if target.address == "sim" else target.pid
         host = "127.0.0.1" if self._collector_host in ("", "*", "0.0.0.0", "::") else self._collector_host
         arguments = ["pvload.monitor", "--run-hex", self._folder.manifest.run, "--run-dir", str(self._folder.path)]
         arguments += ["--collector", f"tcp://{host}:{self.endpoint_port}", "--interval", f"{wishes.interval:g}"]
+        arguments += ["--kernel-log"] if wishes.kernel_log else []
+        arguments += [] if wishes.host else ["--no-host"]
+        arguments += self._log_arguments() if wishes.log else []
+        pid = self._sim_pid if self._profile.target.address == "sim" else self._profile.target.pid
         arguments += ["--pid", str(pid)] if pid else []
-        arguments += ["--log", log] if log and wishes.log else []
         collector = self._collector.pid if self._collector is not None else 0
         watched = {**others, "collector": collector, "locust": os.getpid()}
         for name, process in watched.items():
             arguments += ["--watch", f"{name}={process}"] if process else []
+        roots = {process for name, process in watched.items() if name.startswith(("locust", "supervisor"))}
+        for root in sorted(roots):
+            arguments += ["--tree", str(root)]
         monitor = LineChild("monitor", arguments, log=self._folder.log("monitor"))
         monitor.start()
         self._monitor = monitor
         monitor.expect("ready", timeout_s=START_TIMEOUT_S)
+
+    def _log_arguments(self) -> list[str]:
+        """Where the monitor reads the daemon's log."""
+        target, folder = self._profile.target, self._folder.path
+        if target.address == "sim":
+            return ["--log", str(folder / run_directory.DAEMON_LOG)]
+        if target.start:
+            files = (folder / run_directory.DAEMON_LOG, folder / run_directory.DAEMON_STDERR)
+            return ["--whole-log", *(word for file in files for word in ("--log", str(file)))]
+        if target.log_command:
+            return [f"--log-command={target.log_command}"]
+        return ["--log", target.log] if target.log else []
+
+    def watch(self, name: str, pid: int) -> None:
+        """Has the monitor watch one process more, such as the daemon after its restart (name: target)."""
+        if self._monitor is None or not self._monitor.alive:
+            return
+        with contextlib.suppress(ChildError):  # it died: the run goes on without it
+            self._monitor.send(json.dumps({"is": "watch", "name": name, "pid": pid}).encode() + b"\n")
+
+    def invitation(self) -> str:
+        """How a monitor beside a remote target joins the run, in words; empty where the target is on this host."""
+        target, wishes = self._profile.target, self._profile.monitor
+        host, _, port = target.address.rpartition(":")
+        own = own_address(host.strip("[]"), port)
+        if target.address == "sim" or target.start or not own or own.startswith("127.") or own == host:
+            return ""
+        if not wishes.remote:
+            return (
+                f"nobody watches {host}: with --set monitor.remote=true this run listens for a monitor there, and says "
+                "how to start it"
+            )
+        return (
+            f"to have {host} watched, run there:\n  pvload monitor --collector {own}:{self.endpoint_port} "
+            f"--run {self._folder.manifest.run} --process-name rust-daq-daemon --log FILE"
+        )
 
     def end_monitor(self) -> None:
         """Lets the witness read the log to its end and ship."""
@@ -159,3 +207,15 @@ class Processes:
             self._launch_collector()
         except ChildError as exc:
             _log.error("%s", exc)
+
+
+def own_address(host: str, port: str) -> str:
+    """The address of this host that `host` is reached from; empty if there is no way to it. Nothing is sent."""
+    try:
+        family, kind, protocol, _, there = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(there)
+            address: str = probe.getsockname()[0]
+    except (OSError, IndexError):
+        return ""
+    return address

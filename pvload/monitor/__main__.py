@@ -30,6 +30,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--run-dir", type=Path, required=True, help="the run directory")
     parser.add_argument("--collector", required=True, help="the collector's endpoint, tcp://host:port")
     parser.add_argument("--log", type=Path, action="append", default=[], help="the daemon's log; may appear later")
+    parser.add_argument("--whole-log", action="store_true", help="what a log holds already is the run's, too")
     parser.add_argument("--log-command", default="", help="a command that prints the daemon's log")
     parser.add_argument("--kernel-log", action="store_true", help="look for USB lines in the kernel's log")
     parser.add_argument("--no-host", action="store_true", help="leave the host's figures out")
@@ -44,6 +45,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         run_dir=given.run_dir,
         collector=given.collector,
         logs=tuple(given.log),
+        whole_log=given.whole_log,
         log_command=given.log_command,
         kernel_log=given.kernel_log,
         host=not given.no_host,

@@ -65,8 +65,10 @@ class LineAssembler:
 class LogFollower:
     """The new lines of the file at `path`. Constructing it opens nothing; `start` decides what counts as new."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, whole: bool = False) -> None:
+        """whole: what the file holds already is new, too."""
         self.path = path
+        self._whole = whole
         self.name = str(path)
         self.opened = False
         """True once the file has been open."""
@@ -92,7 +94,7 @@ class LogFollower:
     def start(self) -> None:
         """What the file holds now is old. A file that appears later is new from its first byte."""
         self._open()
-        if self._file < 0:
+        if self._file < 0 or self._whole:
             return
         end = os.lseek(self._file, 0, os.SEEK_END)
         self._inside_old_line = end > 0 and os.pread(self._file, 1, end - 1) != b"\n"

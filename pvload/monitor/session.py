@@ -61,6 +61,8 @@ class Settings:
     collector: str
     """ZeroMQ endpoint."""
     logs: tuple[Path, ...] = ()
+    whole_log: bool = False
+    """What the logs hold already is the run's, too."""
     log_command: str = ""
     watched: tuple[Watched, ...] = ()
     roots: tuple[int, ...] = ()
@@ -177,7 +179,7 @@ class Witnesses:
     def __init__(self, settings: Settings, recorder: Recorder, clock: Clock) -> None:
         self._recorder = recorder
         self._clock = clock
-        sources: list[Source] = [LogFollower(path) for path in settings.logs]
+        sources: list[Source] = [LogFollower(path, whole=settings.whole_log) for path in settings.logs]
         sources += [CommandFollower(settings.log_command, clock)] if settings.log_command else []
         self.log = LogWitness(sources, recorder, clock)
         self.kernel = KernelWitness(KernelLog(clock), recorder, clock) if settings.kernel_log else None

@@ -110,6 +110,8 @@ class Monitor(Table):
     log: bool = True
     kernel_log: bool = True
     """Read the kernel's log for USB trouble where that is allowed."""
+    remote: bool = False
+    """Listen on every address of this host, so that `pvload monitor` on the target's host can join the run."""
 
 
 class Profile(Table):

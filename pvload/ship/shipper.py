@@ -171,6 +171,8 @@ class Shipper:
             ) as session:
                 over = session.hold(progress=self._interrupts)
                 self._note(session, reader)
+                if reader.sender == self._own:
+                    self.refused = session.refusal
             self.connected = False
         if over is Over.INTERRUPTED:
             return
@@ -178,7 +180,6 @@ class Shipper:
         if over is Over.FINISHED:
             reader.remove()
         if reader.sender == self._own:
-            self.refused = session.refusal
             self._own_settled.set()
 
     def _interrupts(self, session: Session) -> bool:

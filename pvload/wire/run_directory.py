@@ -24,6 +24,8 @@ LIVE: Final = "live.json"
 SUMMARY: Final = "summary.json"
 REPORT: Final = "report.txt"
 DAEMON_LOG: Final = "daemon.log"
+DAEMON_STDERR: Final = "daemon-stderr.log"
+"""Of a daemon that pvload started: its stdout is in DAEMON_LOG."""
 LEDGER: Final = "sim-ledger.jsonl"
 LOGS: Final = "logs"
 
