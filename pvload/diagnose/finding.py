@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from pvload.stats.around import Resource
 from pvload.stats.summary import LogLine, Summary
 
 AROUND_S: Final = 2.0
-"""A log line this near to the beginning or the end of something is told beside it."""
+"""A log line, or a second of the resources, this near to the beginning or end of something is told beside it."""
 
 
 class Severity(IntEnum):
@@ -50,6 +51,14 @@ def log_around(summary: Summary, finding: Finding) -> tuple[LogLine, ...]:
         for line in summary.log.timeline
         if line.at_s <= summary.facts.length_s and any(abs(line.at_s - end) <= AROUND_S for end in ends)
     )
+
+
+def resources_around(summary: Summary, finding: Finding) -> tuple[Resource, ...]:
+    """What host and daemon used within two seconds of the beginning or the end of a finding, in order of time."""
+    if finding.at_s is None:
+        return ()
+    ends = {finding.at_s, finding.at_s + finding.length_s}
+    return tuple(one for one in summary.around.resources if any(abs(one.at_s - end) <= AROUND_S for end in ends))
 
 
 def first_line(summary: Summary, classes: Iterable[str], from_s: float, to_s: float) -> LogLine | None:

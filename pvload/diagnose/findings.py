@@ -10,6 +10,10 @@ import math
 from itertools import pairwise
 from typing import Final
 
+from pvload.diagnose.calls import calls
+from pvload.diagnose.changes import changes
+from pvload.diagnose.company import company
+from pvload.diagnose.daemon import daemon
 from pvload.diagnose.ends import ends, never_opened
 from pvload.diagnose.finding import Finding, Severity
 from pvload.diagnose.stalls import silent, stalls
@@ -50,6 +54,10 @@ def findings(summary: Summary) -> tuple[Finding, ...]:
         *_calls(summary),
         *_driver(summary),
         *never_opened(summary),
+        *changes(summary),
+        *company(summary),
+        *calls(summary),
+        *daemon(summary),
         *_blind(summary, [one for one in silences if one.severity is Severity.DOUBT]),
         *_doubts(summary),
     ]

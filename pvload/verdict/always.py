@@ -63,8 +63,12 @@ def frames(summary: Summary, doubt: Doubt) -> Judged:
 
 
 def admission(summary: Summary) -> Judged:
-    """No stream was refused because the target had too many already: that is a fault of the plan."""
-    refused = sum(one.figures.admission_refused for one in summary.subscribers)
+    """No stream was refused because the target had too many already: that is a fault of the plan.
+
+    A refusal although there was room is none of the plan: `streams_return` is about it.
+    """
+    kept = sum(one.refused_after_leaving for one in summary.around.churn)
+    refused = max(0, sum(one.figures.admission_refused for one in summary.subscribers) - kept)
     if refused:
         example = next(
             (

@@ -8,7 +8,7 @@ from typing import Final
 from pvload.profiles.criteria import Criteria
 from pvload.profiles.schema import Profile
 from pvload.stats.summary import Summary
-from pvload.verdict import always, counts, streams
+from pvload.verdict import always, calling, changing, company, counts, lasting, streams
 from pvload.verdict.cause import why
 from pvload.verdict.doubt import Doubt, doubt_of
 from pvload.verdict.judgement import Judged, Result, Verdict, worst
@@ -34,10 +34,13 @@ _FAULT_NOTES: Final = (
 )
 
 
-def judge(summary: Summary, criteria: Criteria, *, camera_may_be_running: bool = False) -> Verdict:
+def judge(
+    summary: Summary, criteria: Criteria, *, camera_may_be_running: bool = False, hardware_required: bool = False
+) -> Verdict:
     """The verdict of a run, criteria that the profile does not name shown and not judged.
 
     camera_may_be_running: the profile joins or restarts a camera that it finds running.
+    hardware_required: a synthetic camera makes the run INVALID.
     """
     doubt = doubt_of(summary)
     found = (
@@ -48,6 +51,8 @@ def judge(summary: Summary, criteria: Criteria, *, camera_may_be_running: bool =
         always.accounting(summary),
         *_by_stream(summary, doubt, criteria),
         *_counted(summary, doubt, criteria),
+        *_around(summary, doubt, criteria),
+        *(one for one in (lasting.hardware(summary, required=hardware_required),) if one is not None),
     )
     if _interrupted_at_the_start(summary):
         found = tuple(_not_begun(one) for one in found)
@@ -83,7 +88,12 @@ def _waived(one: Judged) -> Judged:
 
 def judge_run(summary: Summary, profile: Profile) -> Verdict:
     """`judge` with what the profile says."""
-    return judge(summary, profile.criteria, camera_may_be_running=profile.camera.if_running != "refuse")
+    return judge(
+        summary,
+        profile.criteria,
+        camera_may_be_running=profile.camera.if_running != "refuse",
+        hardware_required=profile.target.require == "hardware",
+    )
 
 
 def judge_so_far(summary: Summary, profile: Profile) -> Verdict:
@@ -116,3 +126,28 @@ def _counted(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judged]
         counts.payload_errors(summary, doubt, criteria.payload_errors),
         counts.generator_lag(summary, criteria.generator_lag_ms),
     ]
+
+
+def _around(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judged]:
+    """Criteria about what happened around the streams; one that is not named is shown if there is something to show."""
+    found = (
+        changing.changes(summary, doubt, criteria.changes),
+        changing.restored(summary, criteria.restored),
+        changing.expectations(summary, criteria.expectations),
+        company.policy(summary, doubt, criteria.disconnect_policy),
+        company.slow_reader(summary, criteria.slow_reader_policy),
+        company.isolation_periods(summary, doubt, criteria.isolation_periods),
+        company.isolation_missing(summary, doubt, criteria.isolation_missing),
+        company.streams_return(summary, doubt, criteria.streams_return),
+        calling.call_errors(summary, doubt, criteria.call_errors),
+        calling.call_p99(summary, doubt, criteria.call_p99_ms),
+        calling.stop(summary, doubt, criteria.stop_ms),
+        calling.events_lost(summary, doubt, criteria.change_events_lost),
+        calling.rate_achieved(summary, doubt, criteria.rate_achieved_at_least),
+        calling.heartbeat(summary, doubt, criteria.heartbeat_age_s),
+        lasting.flat(summary, criteria.flat),
+        lasting.failed_cycles(summary, doubt, criteria.failed_cycles),
+        lasting.consecutive(summary, doubt, criteria.consecutive_frames),
+        lasting.log_agrees(summary, doubt, criteria.log_agrees),
+    )
+    return [one for one in found if one is not None]

@@ -44,16 +44,25 @@ def accepted(subscriber: Subscriber) -> bool:
 
 
 def judge_streams(name: str, summary: Summary, doubt: Doubt, *, limit: float | None, measure: Measure) -> Judged:
-    """The worst finding over all subscribers."""
+    """The worst finding over all subscribers, but for those whose slowness is the plan's."""
+    slow = _slow_by_plan(summary) if measure not in (connect, first_frame) else frozenset()
     found = [
         _judged(name, subscriber.name, finding, limit=limit)
         for subscriber in summary.subscribers
+        if subscriber.name not in slow
         for finding in _findings(subscriber, doubt, limit, measure=measure, threshold_s=summary.run.stalls.threshold_s)
     ]
     if not found:
-        reason = "no stream was ever opened, so nothing was measured"
+        reason = (
+            "every subscriber reads slowly by plan" if slow else "no stream was ever opened, so nothing was measured"
+        )
         return Judged(name, _unless_shown(Result.INVALID, limit), reason, judged=limit is not None)
     return min(found, key=_most_telling)
+
+
+def _slow_by_plan(summary: Summary) -> frozenset[str]:
+    """Subscribers that read more slowly than frames come: what they miss, and when, is their own doing."""
+    return frozenset(one.subscriber for one in summary.around.slow_readers if one.policy != "not_felt")
 
 
 def _findings(

@@ -1,0 +1,91 @@
+"""What "none seen" is worth: the rate that nothing seen in so long, or in so many, rules out.
+
+If events came at random with rate r, none would be seen in a time T with probability exp(-r T). The highest rate that
+still gives that a chance of 5 % is -ln(0.05) / T. Of n independent tries it is -ln(0.05) / n, the "rule of three".
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from pvload.stats.around import Around
+from pvload.stats.summary import Summary
+
+CONFIDENCE: Final = 0.95
+
+
+def most_per_hour(length_s: float, confidence: float = CONFIDENCE) -> float:
+    """Upper limit of the rate of an event that was not seen in `length_s`, per hour; infinite for no time at all."""
+    return math.inf if length_s <= 0 else -math.log(1 - confidence) / (length_s / 3600)
+
+
+def most_share(tries: int, confidence: float = CONFIDENCE) -> float:
+    """Upper limit of the share of an event that none of `tries` showed, at most 1."""
+    return 1.0 if tries <= 0 else min(1.0, -math.log(1 - confidence) / tries)
+
+
+def none_in(noun: str, length_s: float) -> str:
+    """`0 stalls in 30 min: fewer than 6 an hour at 95 %`; empty for no time at all."""
+    if length_s <= 0:
+        return ""
+    return f"0 {noun} in {_length(length_s)}: fewer than {_rounded_up(most_per_hour(length_s))} an hour at 95 %"
+
+
+def none_of(noun: str, tries: int, of: str) -> str:
+    """`0 missing of 18,000 frames: fewer than 1 in 6,008 at 95 %`; empty for no try at all."""
+    if tries <= 0:
+        return ""
+    share = most_share(tries)
+    if share >= 1:
+        return f"0 {noun} of {tries:,} {of}: too few to rule anything out"
+    return f"0 {noun} of {tries:,} {of}: fewer than 1 in {math.floor(1 / share):,} at 95 %"
+
+
+def nothing_seen(summary: Summary) -> tuple[str, ...]:
+    """A sentence for each kind of event that was looked for and not seen."""
+    run = summary.run
+    missing = none_of("missing", run.frames, "frames") if run.frames and not run.missing.total else ""
+    found = [
+        none_in("stalls", run.due_s) if not run.stalls.count else "",
+        none_in("unexpected ends of a stream", run.open_s) if not run.unexpected_ends else "",
+        missing,
+        _log(summary),
+        *_around(summary.around),
+    ]
+    return tuple(one for one in found if one)
+
+
+def _log(summary: Summary) -> str:
+    log = summary.log
+    return none_in("driver errors in the log", summary.facts.length_s) if log.present and not log.driver_errors else ""
+
+
+def _around(around: Around) -> list[str]:
+    calls = sum(one.count for one in around.calls)
+    failed = sum(sum(one.failed.values()) for one in around.calls)
+    told = [one for one in around.watchers if one.lost is not None]
+    events = sum(one.counted for one in told)
+    moved = around.disturbances
+    bad_cycles = sum(one.outcome != "ok" for one in around.cycles)
+    refused = sum(one.refused_after_leaving for one in around.churn)
+    return [
+        none_of("failed", calls, "calls") if not failed else "",
+        none_of("lost", events, "change events") if not sum(one.lost or 0 for one in told) else "",
+        none_of("silenced", moved.looked_at, "streams beside a disturbance") if moved and not moved.silenced else "",
+        none_of("failed", len(around.cycles), "start-stop cycles") if not bad_cycles else "",
+        none_of("slots kept", sum(sum(one.left.values()) for one in around.churn), "leavings") if not refused else "",
+    ]
+
+
+def _length(length_s: float) -> str:
+    if length_s < 120:
+        return f"{length_s:.3g} s"
+    return f"{length_s / 60:.3g} min" if length_s < 2 * 3600 else f"{length_s / 3600:.3g} h"
+
+
+def _rounded_up(value: float) -> str:
+    """To two digits, never down: the limit must stay one."""
+    digits = 1 - math.floor(math.log10(value))
+    up = math.ceil(round(value * 10.0**digits, 6)) / 10.0**digits
+    return f"{up:,.0f}" if digits <= 0 or up == int(up) else f"{up:.{digits}f}"

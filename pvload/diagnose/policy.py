@@ -1,0 +1,217 @@
+"""Which policy a service follows when a client leaves, or reads too slowly: found out from what it did, and named.
+
+Two questions are asked of every leaving, and they have different answers in different services: what became of the
+other streams, and, where nobody else was left, what became of the camera. A camera that says it is streaming and gives
+a returning client no frame is a zombie, whatever it did to the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pvload.stats.around import Disturbance, SlowReader, Undisturbed
+from pvload.stats.summary import Call, Summary
+
+Word = Literal["per_client", "stops_all", "zombie", "inconsistent", "not_seen"]
+SlowWord = Literal["skip", "block", "disconnect", "buffer", "inconsistent", "not_seen"]
+LEAVINGS: Final = frozenset({"clean", "dropped", "half_open", "killed"})
+WAYS: Final = {
+    "clean": "in order",
+    "dropped": "by dropping its connection",
+    "half_open": "by hanging, its connection half open",
+    "killed": "by being killed",
+}
+MEANS: Final[dict[str, str]] = {
+    "per_client": "a client's leaving ends its own stream only",
+    "stops_all": "a client's leaving stops the camera for all",
+    "zombie": "after a leaving the camera says that it is streaming and gives no frames",
+    "inconsistent": "leavings of the same kind had different effects",
+    "not_seen": "no leaving was seen whose effect could be told",
+}
+SLOW_MEANS: Final[dict[str, str]] = {
+    "skip": "frames are left out for it and what it gets stays fresh",
+    "block": "the other streams slow down with it",
+    "disconnect": "its stream is ended",
+    "buffer": "frames wait for it, older and older, and none is left out",
+    "inconsistent": "slow readers were treated differently",
+    "not_seen": "no reader was slow enough to be felt",
+}
+EVIDENCE: Final = 6
+"""Sentences of evidence, at most: the first of each answer come first."""
+_ANSWERED_WITHIN_S: Final = 2.0
+"""A returning client must have been without a frame for so long before its silence says anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What was found out about leavings."""
+
+    word: Word
+    looked_at: int
+    """Leavings whose effect could be told."""
+    unclear: int
+    """Leavings whose effect could not."""
+    evidence: tuple[str, ...]
+    at_s: float | None
+    """Of the first leaving that shows the policy; of the first that differs, where it is inconsistent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlowPolicy:
+    """What was found out about slow readers."""
+
+    word: SlowWord
+    looked_at: int
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one leaving says."""
+
+    question: Literal["others", "camera"]
+    answer: Literal["went on", "stopped", "zombie"]
+    at_s: float
+    sentence: str
+
+
+def disconnect_policy(summary: Summary) -> Policy:
+    """The policy that all leavings of the run agree on."""
+    listed = summary.around.disturbances.listed if summary.around.disturbances is not None else ()
+    leavings = [one for one in listed if one.kind in LEAVINGS]
+    each = [_others(summary, one) or _camera(summary, one) for one in leavings]
+    told = [found for answers in each for found in answers]
+    word = _word(told)
+    return Policy(
+        word=word,
+        looked_at=sum(bool(answers) for answers in each),
+        unclear=sum(not answers for answers in each),
+        evidence=_evidence(told),
+        at_s=_moment(told, word),
+    )
+
+
+def slow_reader_policy(readers: Iterable[SlowReader]) -> SlowPolicy:
+    """The policy that all slow readers agree on; those that are fast enough say nothing."""
+    slow = [one for one in readers if one.policy != "not_felt"]
+    words = {one.policy for one in slow}
+    word: SlowWord = "not_seen"
+    if slow:
+        word = slow[0].policy if len(words) == 1 and slow[0].policy != "not_felt" else "inconsistent"
+    return SlowPolicy(word=word, looked_at=len(slow), evidence=tuple(_slow(one) for one in slow[:EVIDENCE]))
+
+
+def client(summary: Summary, name: str) -> str:
+    """`b` for `b/0` where the population has no other number, else the whole name."""
+    population, _, ordinal = name.partition("/")
+    like = {one.name for one in summary.subscribers if one.name.partition("/")[0] == population}
+    return population if ordinal == "0" and like <= {name} else name
+
+
+def _word(told: list[_Told]) -> Word:
+    answers = {question: {one.answer for one in told if one.question == question} for question in ("others", "camera")}
+    if not told:
+        return "not_seen"
+    if any(len(one) > 1 for one in answers.values()):
+        return "inconsistent"
+    if "zombie" in answers["others"] | answers["camera"]:
+        return "zombie"
+    decisive = answers["others"] or answers["camera"]
+    return "stops_all" if "stopped" in decisive else "per_client"
+
+
+def _moment(told: list[_Told], word: Word) -> float | None:
+    """Of the leaving that decided."""
+    if word == "inconsistent":
+        first: dict[str, str] = {}
+        for one in told:
+            if first.setdefault(one.question, one.answer) != one.answer:
+                return one.at_s
+    wanted = {"zombie": "zombie", "stops_all": "stopped", "per_client": "went on"}.get(word)
+    return next((one.at_s for one in told if one.answer == wanted), None)
+
+
+def _evidence(told: list[_Told]) -> tuple[str, ...]:
+    """The first leaving of each answer, then the others, at most EVIDENCE, in order of time."""
+    firsts = list({(one.question, one.answer): one for one in reversed(told)}.values())
+    chosen = [*firsts, *(one for one in told if one not in firsts)][:EVIDENCE]
+    return tuple(one.sentence for one in sorted(chosen, key=lambda one: one.at_s))
+
+
+def _others(summary: Summary, leaving: Disturbance) -> list[_Told]:
+    """What became of the streams that had no part in it: two answers where some went on and some did not."""
+    if leaving.last or not leaving.others:
+        return []
+    who = _who(summary, leaving)
+    found = []
+    going = [one for one in leaving.others if not one.silent]
+    if going:
+        found.append(_Told("others", "went on", leaving.at_s, f"{who}, {_went_on(summary, going)}"))
+    silent = [one for one in leaving.others if one.silent]
+    if silent:
+        names = ", ".join(client(summary, one.subscriber) for one in silent[:3])
+        names += f" and {len(silent) - 3} more" if len(silent) > 3 else ""
+        sentence = f"{who}, {names} got no frame any more{_flag(leaving)}"
+        found.append(_Told("others", "zombie" if leaving.streaming_after else "stopped", leaving.at_s, sentence))
+    return found
+
+
+def _camera(summary: Summary, leaving: Disturbance) -> list[_Told]:
+    """What became of the camera when nobody was left: its flag, and what the next client got."""
+    if not leaving.last:
+        return []
+    who = f"{_who(summary, leaving)}, the last one"
+    back = _next_call(summary, leaving)
+    if back is not None and back.figures.frames:
+        sentence = f"{who}, and {client(summary, back.subscriber)} came at {back.opened_at_s:.2f} s, it got frames"
+        return [_Told("camera", "went on", leaving.at_s, sentence + _flag(leaving))]
+    if back is not None and back.figures.due_s >= _ANSWERED_WITHIN_S:
+        sentence = (
+            f"{who}, and {client(summary, back.subscriber)} came at {back.opened_at_s:.2f} s, it got no frame in "
+            f"{back.figures.due_s:.1f} s"
+        )
+        answer: Literal["zombie", "stopped"] = "zombie" if leaving.streaming_after else "stopped"
+        return [_Told("camera", answer, leaving.at_s, sentence + _flag(leaving))]
+    if leaving.streaming_after is False:
+        return [_Told("camera", "stopped", leaving.at_s, f"{who}{_flag(leaving)}")]
+    return []
+
+
+def _next_call(summary: Summary, leaving: Disturbance) -> Call | None:
+    """The first stream of the device that was opened after it, unless the camera was started again in between."""
+    calls = [one for one in summary.calls if one.device == leaving.device and one.opened_at_s > leaving.at_s]
+    found = min(calls, key=lambda one: one.opened_at_s, default=None)
+    if found is None:
+        return None
+    until_s = found.ended_at_s if found.ended_at_s is not None else summary.facts.length_s
+    starts = [one.started_at_s for one in summary.around.cycles]
+    return None if any(leaving.at_s < at_s < until_s for at_s in starts) else found
+
+
+def _who(summary: Summary, leaving: Disturbance) -> str:
+    return f"when {client(summary, leaving.subscriber)} left at {leaving.at_s:.2f} s {WAYS[leaving.kind]}"
+
+
+def _went_on(summary: Summary, going: list[Undisturbed]) -> str:
+    worst = max(going, key=lambda one: (one.periods or 0.0, one.longest_gap_s))
+    who = client(summary, worst.subscriber) if len(going) == 1 else f"{len(going)} others"
+    gap = f"{worst.longest_gap_s * 1000:,.0f} ms" if worst.periods is None else f"{worst.periods:.1f} periods"
+    missing = sum(one.missing for one in going)
+    lost = f"{missing:,} frames missing" if missing else "no frame missing"
+    return f"{who} went on (longest gap {gap}, {lost})"
+
+
+def _flag(leaving: Disturbance) -> str:
+    if leaving.streaming_after is None:
+        return ""
+    return "; the camera said that it was streaming" if leaving.streaming_after else "; the camera said that it stood"
+
+
+def _slow(one: SlowReader) -> str:
+    reads = "" if one.reads_hz is None else f" at {one.reads_hz:.3g} frames/s"
+    got = "" if one.received_hz is None else f", got {one.received_hz:.3g} frames/s"
+    age = "" if one.age_last_ms is None else f", its frames were {one.age_last_ms / 1000:.2f} s old at the end"
+    ended = f", its stream was ended {one.ended_by_server} times" if one.ended_by_server else ""
+    return f"{one.subscriber} reads{reads}{got}; {one.skipped:,} frames left out for it{age}{ended}: {one.policy}"
