@@ -1,88 +1,35 @@
-"""The simulated cameras: a producer that makes frames at its pace and offers each to every observer.
+"""The simulated cameras: observers, settings, starts and stops, and what a change or a leaving client does to them.
 
-All of a simulator runs on one event loop thread, so nothing here locks. A producer looks at the streaming flag only
-after its sleep: StopStream and StartStream within one exposure leave two producers, both numbering from one counter,
-each with the settings of its own start.
+All of a simulator runs on one event loop thread, so nothing here locks. Frames are made by `producer.Producer`; the
+numbers they get are the camera's, whoever makes them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Coroutine
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from dataclasses import replace
+from typing import Any, Final, Literal
 
-from pvload.clock import NS_PER_S, Clock
 from pvload.profiles.simulated import Fault
-from pvload.sim.daemonlog import ACQUISITION, SERVICE, Log
-from pvload.sim.faults import FaultTable
-from pvload.sim.images import ImageBook, View, check_size
-from pvload.sim.ledger import Ledger
-from pvload.sim.pace import Pace, Settings, fits, next_deadline, period_of, resumed_ns, sleep_until
+from pvload.sim import acquisition as acquisitions
+from pvload.sim.acquisition import Acquisition, Ending
+from pvload.sim.daemonlog import ACQUISITION, SERVICE
+from pvload.sim.images import View, check_size
+from pvload.sim.pace import Settings, fits
 from pvload.sim.parameters import ParameterSet
+from pvload.sim.producer import Producer
+from pvload.sim.world import Frame, Observer, Sensor, World
 
-TICK_NS: Final = 2 * NS_PER_S
-"""Between two complaints of the driver about a camera that gives nothing."""
-TICKS_TO_GIVE_UP: Final = 5
-"""Then the driver stops a camera that never comes back, and the streaming flag goes false."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame as the driver hands it to the observers; the image itself is a number in a ring."""
-
-    device: str
-    made: int
-    """Counts the device's frame periods, for ever."""
-    ordinal: int
-    """Counts the acquisition's frame periods from 0; faults go by it."""
-    numbering: int
-    """Grows when frame_number starts over."""
-    frame_number: int
-    source_ns: int
-    exposure_ms: float
-    view: View
-    roi_x: int
-    roi_y: int
-    binning: tuple[int, int] | None
-
-
-class Observer(Protocol):
-    """One subscriber at the driver's side."""
-
-    block: int
-    """Its downsampling: 1, 2 or 4."""
-
-    def offer(self, frame: Frame) -> None:
-        """Takes the frame or loses it; never waits."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What all parts of one simulator share."""
-
-    clock: Clock
-    ledger: Ledger
-    log: Log
-    faults: FaultTable
-    images: ImageBook
-
-
-@dataclass(frozen=True, slots=True)
-class Sensor:
-    """What a camera is."""
-
-    device: str
-    driver: Literal["pvcam", "mock_camera"]
-    width: int
-    height: int
-    pace: Pace
-    painter: str
-    first_number: int
-    """frame_number of the first frame: pvcam without SDK counts from 0, the mock camera from 1."""
+NO_CONSUMERS_S: Final = 5.0
+"""So long after the last client's leaving the loop of a "zombie" ends."""
+EXPOSURE: Final = "acquisition.exposure_ms"
+ROI: Final = "acquisition.roi"
+BINNING: Final = "acquisition.binning"
+SHOWN: Final = frozenset({EXPOSURE, ROI, BINNING})
+"""Parameters whose effect frames show."""
+InEffect = Literal["next_start", "next_frame", "never", "stored"]
+"""When a set shows on the frames; stored: no frame shows it."""
 
 
 class Camera:
@@ -94,19 +41,26 @@ class Camera:
         self.observers: dict[int, Observer] = {}
         self._world = world
         self._prefix = "acquisition." if sensor.driver == "pvcam" else ""
+        self._flag = f"{self._prefix}streaming"
         self._handles = 1 if sensor.driver == "pvcam" else 0
         self._made = 0
         self._ordinal = 0
         self._numbering = 0
         self._count = 0
-        self._stopped = asyncio.Event()
+        self._starts = 0
+        self._current: Acquisition | None = None
+        self._held: dict[str, Any] = {}
+        """What the camera goes by where a set was ignored, by parameter."""
+        self._waiting: dict[str, int] = {}
+        """Numbers of the set calls that the next start puts into effect, by parameter."""
+        self._lonely: asyncio.TimerHandle | None = None
+        self._shown: View | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.settings = self._settings()
 
     @property
     def streaming(self) -> bool:
         """The flag that the driver, GetDeviceState and the parameter of this name share."""
-        return bool(self.parameters[f"{self._prefix}streaming"])
+        return bool(self.parameters[self._flag])
 
     @property
     def armed(self) -> bool:
@@ -119,162 +73,239 @@ class Camera:
 
     @property
     def exposure_ms(self) -> float:
-        """The parameter's value now; an acquisition keeps the one of its start."""
+        """The parameter's value now, whatever the frames show."""
         if self.sensor.driver == "pvcam":
-            return float(self.parameters["acquisition.exposure_ms"])
+            return float(self.parameters[EXPOSURE])
         return float(self.parameters["exposure_s"]) * 1000.0
+
+    @property
+    def silenced(self) -> bool:
+        """Did a set call kill the stream?"""
+        return self._current is not None and self._current.silenced
 
     def register(self, observer: Observer) -> int:
         """Adds an observer and gives its handle."""
         handle = self._handles
         self._handles += 1
         self.observers[handle] = observer
-        self._prepare(self.settings if self.streaming else self._settings(), observer.block)
+        if self._lonely is not None:
+            self._lonely.cancel()
+            self._lonely = None
+        running = self.streaming and self._current is not None
+        settings = self.settings_of(self._current) if running and self._current else self.taken()
+        self._prepare(settings, observer.block)
         return handle
 
     def unregister(self, handle: int) -> None:
         """Removes an observer."""
         self.observers.pop(handle, None)
 
+    def client_left(self) -> None:
+        """An observer was removed because its client had gone: the disconnect policy says what follows."""
+        policy, current = self._world.table.disconnect, self._current
+        if policy == "per-client" or not self.streaming or current is None:
+            return
+        if policy == "stops-all":
+            self.stop_on_order("disconnect", reason="client_left")
+        elif not self.observers and not current.exited and self._lonely is None:
+            acquisitions.log_alone(self._world.log, given_up=False)
+            self._lonely = asyncio.get_running_loop().call_later(NO_CONSUMERS_S, self._exit_alone, current)
+
     def start(self, by: str) -> bool:
         """StartStream: False if the streaming flag was set already; ConfigError if an image would be too large."""
-        settings = self._settings()
+        settings = self.taken()
         check_size(settings.width, settings.height)
-        self._log_start(settings)
-        outcome = "already" if self.streaming else "started"
+        already = self.streaming
+        if self.sensor.driver == "pvcam":
+            mode = self.parameters["acquisition.buffer_mode"]
+            acquisitions.log_started(self._world.log, settings, roi=self._value(ROI), mode=mode, already=already)
+        self._starts += not already
         self._world.ledger.note(
             "start_stream",
             device=self.sensor.device,
-            outcome=outcome,
+            outcome="already" if already else "started",
+            acquisition=self._starts,
             exposure_ms=settings.exposure_ms,
             width=settings.width,
             height=settings.height,
             by=by,
         )
-        if outcome == "already":
+        if already:
             return False
-        self.settings = settings
-        self.parameters[f"{self._prefix}streaming"] = True
+        unseen = self._current.waiting if self._current is not None else {}
+        self._current = Acquisition(
+            number=self._starts,
+            settings=settings,
+            started_ns=self._world.clock.monotonic_ns(),
+            locked_stalls=self._world.faults.locked_stalls(self._starts),
+            waiting={**unseen, **self._waiting},
+        )
+        self._waiting = {}
+        self.parameters[self._flag] = True
         self._ordinal = 0
         if self.sensor.driver == "pvcam":
-            self._restart_numbers()
-        self._stopped = asyncio.Event()
-        for block in {1, *(observer.block for observer in self.observers.values())}:
-            self._prepare(settings, block)
-        self._spawn(self._produce(settings, self._stopped))
+            self.restart_numbers()
+        self._prepare_all(settings)
+        self.add_producer(self._current)
         return True
 
-    def stop(self, by: str) -> int:
+    def stop(self, by: str, *, reason: Ending = "stopped") -> int:
         """StopStream: the driver's frame counter, whether it was running or not."""
-        self.parameters[f"{self._prefix}streaming"] = False
-        self._stopped.set()
-        self._world.ledger.note("stop_stream", device=self.sensor.device, frames_captured=self._count, by=by)
+        self._end(reason)
+        self.parameters[self._flag] = False
+        self._world.ledger.note(
+            "stop_stream",
+            device=self.sensor.device,
+            acquisition=self._starts,
+            frames_captured=self._count,
+            by=by,
+        )
         return self._count
+
+    def stop_on_order(self, by: str, *, reason: Ending = "stopped") -> int:
+        """stop(), with the lines the daemon logs for the call."""
+        log, device = self._world.log, self.sensor.device
+        log.line("DEBUG", SERVICE, "stop_stream called", span="stop_stream", device_id=device)
+        if self.sensor.driver == "pvcam":
+            log.line("INFO", ACQUISITION, "stop_stream completed successfully", span="stop_stream")
+        return self.stop(by, reason=reason)
 
     def stage(self) -> None:
         """Arms the mock camera and sets its counter back."""
         self.armed = True
         self.parameters["staged"] = True
-        self._restart_numbers()
+        self.restart_numbers()
+
+    def change(self, name: str, value: Any, *, number: int) -> InEffect:
+        """Stores a value set by call `number` and says when frames will show it, by the switch `parameters`."""
+        old = self.parameters[name]
+        self.parameters[name] = value
+        if name == "exposure_s":
+            return self._next_frame(name, number)
+        if name not in SHOWN:
+            return "stored"
+        mode = self._world.table.parameters
+        if not self.streaming:
+            self._held.pop(name, None)
+        elif mode == "ignored":
+            self._held.setdefault(name, old)
+            return "never"
+        elif mode == "live" or (mode == "guarded" and name == EXPOSURE):
+            return self._next_frame(name, number)
+        self._waiting[name] = number
+        return "next_start"
+
+    def would_fit(self, name: str, value: Any) -> None:
+        """ConfigError for a change in effect at once whose images would be too large."""
+        if self._world.table.parameters == "live" and self.streaming and name in (ROI, BINNING):
+            settings = self._settings({name: value})
+            check_size(settings.width, settings.height)
+
+    def standing(self, kind: str, *, call: int = -1) -> Fault | None:
+        """The fault of this kind that holds now."""
+        return self._world.faults.standing(kind, self._starts, self._ordinal, call=call)
+
+    def kill_stream(self) -> None:
+        """The set call just taken silences the producer."""
+        if self._current is not None:
+            self._current.silenced = True
+
+    def taken(self) -> Settings:
+        """What a start would go by now."""
+        return self._settings({})
+
+    def settings_of(self, acquisition: Acquisition) -> Settings:
+        """What an acquisition's next frame is made with."""
+        mode = self._world.table.parameters
+        if self.sensor.driver != "pvcam" or mode == "live":
+            return self.taken()
+        if mode == "guarded":
+            return replace(acquisition.settings, exposure_ms=self.exposure_ms)
+        return acquisition.settings
+
+    def slow_calls(self) -> list[int]:
+        """StreamFrames calls that have no room for another frame."""
+        return [observer.call for observer in self.observers.values() if observer.behind]
+
+    async def room(self) -> None:
+        """Returns when no subscriber is behind."""
+        for observer in tuple(self.observers.values()):
+            await observer.room()
 
     async def close(self) -> None:
         """Ends all producers at once."""
+        if self._lonely is not None:
+            self._lonely.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def view(self, settings: Settings, *, block: int, dark: bool = False) -> View:
-        """The ring of images that these settings show."""
-        return View("black" if dark else self.sensor.painter, settings.width, settings.height, block)
+    # What producers call.
 
-    def _settings(self) -> Settings:
-        if self.sensor.driver != "pvcam":
-            return Settings(self.exposure_ms, self.sensor.width, self.sensor.height, 0, 0, None)
-        roi = self.parameters["acquisition.roi"]
-        across, down = self.parameters["acquisition.binning"]
-        return Settings(
-            self.exposure_ms,
-            max(roi["width"] // max(across, 1), 1),
-            max(roi["height"] // max(down, 1), 1),
-            roi["x"],
-            roi["y"],
-            (across, down),
-        )
+    def add_producer(self, acquisition: Acquisition) -> None:
+        """One more that makes frames of it."""
+        self._spawn(Producer(self, acquisition, self._world).run())
 
-    def _restart_numbers(self) -> None:
+    def goes_on(self) -> bool:
+        """Is there another frame to make?"""
+        if not self.streaming:
+            self._end("flag")
+            return False
+        return self._current is not None and not self._current.exited
+
+    def next_period(self) -> tuple[int, int]:
+        """Ordinal and `made` of the frame that is due."""
+        self._ordinal += 1
+        return self._ordinal - 1, self.skip_period()
+
+    def skip_period(self) -> int:
+        """`made` of a period without a frame."""
+        self._made += 1
+        return self._made - 1
+
+    def restart_numbers(self) -> None:
+        """frame_number starts over."""
         self._count = 0
         self._numbering += 1
 
-    def _prepare(self, settings: Settings, block: int) -> None:
-        if fits(settings):
-            self._spawn(self._prepare_in_thread(self.view(settings, block=block)))
+    def give_up(self) -> None:
+        """The driver stops a camera that gives nothing: the flag goes false, and nobody is told."""
+        self._end("timeout")
+        self.parameters[self._flag] = False
 
-    async def _prepare_in_thread(self, view: View) -> None:
-        await asyncio.to_thread(self._world.images.prepare, view)
+    def note_fault(self, kind: str, made: int) -> None:
+        """Says in the ledger that a fault struck."""
+        self._world.ledger.note(
+            "fault", kind=kind, device=self.sensor.device, call=-1, made=made, acquisition=self._starts
+        )
 
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def note_lost(self, acquisition: Acquisition, made: int, cause: str) -> None:
+        """A frame that never got a number."""
+        acquisition.lost += 1
+        self._world.ledger.note(
+            "dropped", device=self.sensor.device, made=made, stage="before_numbering", call=-1, cause=cause
+        )
 
-    async def _produce(self, settings: Settings, stopped: asyncio.Event) -> None:
-        clock, pace = self._world.clock, self.sensor.pace
-        period_ns = period_of(pace, settings)
-        deadline_ns = clock.monotonic_ns() + period_ns
-        while True:
-            await sleep_until(clock, deadline_ns)
-            if not self.streaming:
-                return
-            ordinal, made = self._ordinal, self._made
-            self._ordinal += 1
-            self._made += 1
-            dark = lost = False
-            for fault in self._world.faults.of_producer(ordinal):
-                self._world.ledger.note("fault", kind=fault.kind, device=self.sensor.device, call=-1, made=made)
-                if fault.kind == "stall":
-                    until_ns = self._end_of(fault, deadline_ns, period_ns)
-                    if not await self._stall(until_ns, stopped):
-                        return
-                    deadline_ns = deadline_ns if until_ns is None else until_ns
-                elif fault.kind == "stop":
-                    self._log_stop()
-                    self.stop("fault")
-                    return
-                elif fault.kind == "crash":
-                    os.kill(os.getpid(), signal.SIGKILL)
-                elif fault.kind == "counter_reset":
-                    self._restart_numbers()
-                dark |= fault.kind == "zero_image"
-                lost |= fault.kind == "drop_before_numbering"
-            if lost:
-                self._note_lost(made, "fault")
-            else:
-                self._deliver(settings, ordinal=ordinal, made=made, dark=dark)
-            now_ns = clock.monotonic_ns()
-            deadline_ns, missed = next_deadline(pace, deadline_ns, now_ns=now_ns, period_ns=period_ns)
-            for _ in range(missed):
-                self._note_lost(self._made, "overrun")
-                self._made += 1
-
-    def _end_of(self, fault: Fault, deadline_ns: int, period_ns: int) -> int | None:
-        """When a stall ends; None: never."""
-        if not fault.duration:
-            return None
-        stall_ns = round(fault.duration * NS_PER_S)
-        return resumed_ns(self.sensor.pace, deadline_ns, stall_ns=stall_ns, period_ns=period_ns)
-
-    def _deliver(self, settings: Settings, *, ordinal: int, made: int, dark: bool) -> None:
+    def deliver(self, acquisition: Acquisition, settings: Settings, *, ordinal: int, made: int, dark: bool) -> None:
+        """Numbers a frame and offers it to every observer."""
         number = self._count + self.sensor.first_number
         self._count += 1
+        acquisition.captured += 1
+        acquisition.produced_bytes += settings.pixels * 2
+        view = self._view(settings, block=1, dark=dark)
+        if view != self._shown and not dark:
+            self._shown = view
+            self._prepare_all(settings)
         frame = Frame(
             device=self.sensor.device,
             made=made,
             ordinal=ordinal,
+            acquisition=acquisition.number,
             numbering=self._numbering,
             frame_number=number,
             source_ns=self._world.clock.wall_ns(),
-            exposure_ms=settings.exposure_ms if self.sensor.driver == "pvcam" else self.exposure_ms,
-            view=self.view(settings, block=1, dark=dark),
+            exposure_ms=settings.exposure_ms,
+            view=view,
             roi_x=settings.roi_x,
             roi_y=settings.roi_y,
             binning=settings.binning,
@@ -287,76 +318,94 @@ class Camera:
             frame_number=number,
             source_ns=frame.source_ns,
         )
+        if acquisition.waiting:
+            self._note_effects(acquisition, frame)
         for observer in tuple(self.observers.values()):
             observer.offer(frame)
 
-    def _note_lost(self, made: int, cause: str) -> None:
-        self._world.ledger.note(
-            "dropped", device=self.sensor.device, made=made, stage="before_numbering", call=-1, cause=cause
-        )
+    # Own matters.
 
-    async def _stall(self, until_ns: int | None, stopped: asyncio.Event) -> bool:
-        """Stands still until then; False if the acquisition was stopped meanwhile, by a client or by the driver."""
-        clock, log = self._world.clock, self._world.log
-        ticks = 0
-        tick_ns = clock.monotonic_ns() + TICK_NS
-        while until_ns is None or clock.monotonic_ns() < until_ns:
-            wake_ns = tick_ns if until_ns is None else min(tick_ns, until_ns)
-            if await _set_before(stopped, clock, wake_ns):
-                return False
-            if clock.monotonic_ns() < tick_ns:
-                continue
-            ticks += 1
-            tick_ns += TICK_NS
-            log.raw(
-                f"[PVCAM DEBUG] Timeouts: {ticks}, Status: 0, Bytes: 0, BufferCnt: 0, streaming: true, "
-                "callback_pending: 0, err_code: 0"
-            )
-            if until_ns is None and ticks == TICKS_TO_GIVE_UP:
-                self._give_up()
-                return False
-        return True
+    def _value(self, name: str) -> Any:
+        return self._held[name] if name in self._held else self.parameters[name]
 
-    def _give_up(self) -> None:
-        """The driver's involuntary stop: nobody ordered it, nobody is told."""
-        log = self._world.log
-        log.line("WARN", ACQUISITION, "Frame loop: max consecutive timeouts reached")
-        log.raw("[PVCAM DEBUG] Breaking due to max consecutive timeouts")
-        log.raw(f"[PVCAM DEBUG] Frame loop exited: iter={self._ordinal}")
-        log.line("ERROR", ACQUISITION, "Acquisition error (involuntary stop)", error="Timeout")
-        self.parameters[f"{self._prefix}streaming"] = False
-
-    def _log_start(self, settings: Settings) -> None:
+    def _settings(self, instead: dict[str, Any]) -> Settings:
         if self.sensor.driver != "pvcam":
-            return
-        across, down = settings.binning or (1, 1)
-        roi = self.parameters["acquisition.roi"]
-        self._world.log.line(
-            "INFO",
-            ACQUISITION,
-            f"start_stream: roi=({roi['x']},{roi['y']} {roi['width']}x{roi['height']}), binning=({across},{down}), "
-            f"exposure={settings.exposure_ms}ms, mode={self.parameters['acquisition.buffer_mode'].replace(' ', '')}",
-            span="start_stream",
+            return Settings(self.exposure_ms, self.sensor.width, self.sensor.height, 0, 0, None)
+        roi = instead.get(ROI) or self._value(ROI)
+        across, down = instead.get(BINNING) or self._value(BINNING)
+        return Settings(
+            float(self._value(EXPOSURE)),
+            max(roi["width"] // max(across, 1), 1),
+            max(roi["height"] // max(down, 1), 1),
+            roi["x"],
+            roi["y"],
+            (across, down),
         )
-        text = "already streaming" if self.streaming else "pvcam_sdk NOT compiled - using mock stream"
-        self._world.log.line("WARN", ACQUISITION, f"start_stream: {text}", span="start_stream")
 
-    def _log_stop(self) -> None:
-        log, device = self._world.log, self.sensor.device
-        log.line("DEBUG", SERVICE, "stop_stream called", span="stop_stream", device_id=device)
+    def _next_frame(self, name: str, number: int) -> InEffect:
+        if not self.streaming or self._current is None:
+            self._waiting[name] = number
+            return "next_start"
+        self._current.waiting[name] = number
+        return "next_frame"
+
+    def _note_effects(self, acquisition: Acquisition, frame: Frame) -> None:
+        for name, number in acquisition.waiting.items():
+            self._world.ledger.note(
+                "in_effect",
+                set=number,
+                device=frame.device,
+                name=name,
+                acquisition=acquisition.number,
+                made=frame.made,
+                frame_number=frame.frame_number,
+            )
+        acquisition.waiting = {}
+
+    def _end(self, reason: Ending) -> None:
+        """The current acquisition is over; a second end of the same one changes nothing."""
+        current = self._current
+        if current is None:
+            return
+        current.stopped.set()
+        if current.ended is not None:
+            return
+        current.ended = reason
+        if self._lonely is not None:
+            self._lonely.cancel()
+            self._lonely = None
+        self._world.ledger.note(
+            "acquisition_ended",
+            device=self.sensor.device,
+            acquisition=current.number,
+            reason=reason,
+            captured=current.captured,
+            lost=current.lost,
+        )
         if self.sensor.driver == "pvcam":
-            log.line("INFO", ACQUISITION, "stop_stream completed successfully", span="stop_stream")
+            acquisitions.log_ended(self._world.log, current, self._ordinal)
 
-    def stop_on_order(self, by: str) -> int:
-        """stop(), with the lines the daemon logs for the call."""
-        self._log_stop()
-        return self.stop(by)
+    def _exit_alone(self, acquisition: Acquisition) -> None:
+        self._lonely = None
+        if acquisition is self._current and self.streaming and not self.observers:
+            acquisitions.log_alone(self._world.log, given_up=True)
+            self._end("no_consumers")
 
+    def _view(self, settings: Settings, *, block: int, dark: bool = False) -> View:
+        return View("black" if dark else self.sensor.painter, settings.width, settings.height, block)
 
-async def _set_before(event: asyncio.Event, clock: Clock, deadline_ns: int) -> bool:
-    try:
-        async with asyncio.timeout(max(deadline_ns - clock.monotonic_ns(), 0) / NS_PER_S):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
+    def _prepare_all(self, settings: Settings) -> None:
+        for block in {1, *(observer.block for observer in self.observers.values())}:
+            self._prepare(settings, block)
+
+    def _prepare(self, settings: Settings, block: int) -> None:
+        if fits(settings):
+            self._spawn(self._prepare_in_thread(self._view(settings, block=block)))
+
+    async def _prepare_in_thread(self, view: View) -> None:
+        await asyncio.to_thread(self._world.images.prepare, view)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -9,9 +9,10 @@ from pvload._pb import daq_pb2
 from pvload.profiles.schema import Camera as CameraTable
 from pvload.profiles.simulated import Simulator as SimulatorTable
 from pvload.sim import parameters
-from pvload.sim.camera import Camera, Sensor, World
+from pvload.sim.camera import Camera
 from pvload.sim.images import check_size
 from pvload.sim.parameters import ParameterSet
+from pvload.sim.world import Sensor, World
 
 PVCAM: Final = {"prime_bsi": ("PVCAM (no SDK)", 2048, 2048), "prime_95b": ("PVCAM Prime 95B (no SDK)", 1200, 1200)}
 """Name and sensor by device id."""

@@ -15,13 +15,14 @@ import grpc
 
 from pvload._pb import daq_pb2
 from pvload.clock import NS_PER_S
-from pvload.sim.camera import Camera, World
+from pvload.sim.camera import Camera
 from pvload.sim.daemonlog import SERVICE
 from pvload.sim.devices import Device
 from pvload.sim.pace import sleep_until
-from pvload.sim.pipeline import Packet, Pipeline, Subscription
+from pvload.sim.pipeline import SLOW_CODE, SLOW_TEXT, Packet, Pipeline, Subscription
 from pvload.sim.relay import Relay
 from pvload.sim.rpc import Context, RefusedError, not_found
+from pvload.sim.world import World
 
 NO_CAMERA: Final = "Device '{}' not found or not a frame producer"
 
@@ -43,6 +44,8 @@ class Slots:
     def release(self, client_ip: str) -> None:
         """Gives one back."""
         self._taken[client_ip] -= 1
+        if not self._taken[client_ip]:
+            del self._taken[client_ip]
 
     def taken(self, client_ip: str) -> int:
         """How many this address holds."""
@@ -80,15 +83,15 @@ class FrameStreams:
             await context.send_initial_metadata(())
             await self._write_all(pipeline, context)
         except _EndedError as ended:
-            code, by = ended.code.name, "fault"
+            code, by = ended.code.name, "server" if pipeline.left == "too_slow" else "fault"
             pipeline.end()
             if ended.code is not grpc.StatusCode.OK:
                 await context.abort(ended.code, ended.text)
         finally:
-            pipeline.client_gone = True
+            pipeline.client_has_gone()
             self._world.ledger.note(
                 "call_ended",
-                call=pipeline.subscription.call,
+                call=pipeline.call,
                 code=code,
                 frames_sent=pipeline.metrics.frames_sent,
                 frames_dropped=pipeline.metrics.frames_dropped,
@@ -134,6 +137,7 @@ class FrameStreams:
             peer=peer,
             max_fps=call.max_fps,
             quality=call.quality,
+            open=len(self._open) + 1,
         )
         pipeline = Pipeline(call, camera, self._world)
         self._open.add(pipeline)
@@ -145,18 +149,35 @@ class FrameStreams:
         return None if found is None else found.camera
 
     def _release(self, pipeline: Pipeline) -> None:
-        client_ip = pipeline.subscription.client_ip
+        """The forwarder ended: the observer is gone, and the slot comes back unless a fault keeps it."""
+        call, client_ip = pipeline.call, pipeline.subscription.client_ip
         self._open.discard(pipeline)
-        self._slots.release(client_ip)
-        taken = self._slots.taken(client_ip)
-        self._world.ledger.note("slot_released", call=pipeline.subscription.call)
-        self._world.log.line("DEBUG", SERVICE, "Released stream slot", client_ip=client_ip, active_streams=taken)
+        camera = self._camera(pipeline.subscription.device)
+        leak = camera is not None and camera.standing("slot_leak", call=call) is not None
+        if leak:
+            device = pipeline.subscription.device
+            self._world.ledger.note("fault", kind="slot_leak", device=device, call=call, made=-1)
+        else:
+            self._slots.release(client_ip)
+        self._world.ledger.note(
+            "slot_leaked" if leak else "slot_released",
+            call=call,
+            noticed=pipeline.left,
+            frames_sent=pipeline.metrics.frames_sent,
+            frames_dropped=pipeline.metrics.frames_dropped,
+            open=len(self._open),
+        )
+        if not leak:
+            taken = self._slots.taken(client_ip)
+            self._world.log.line("DEBUG", SERVICE, "Released stream slot", client_ip=client_ip, active_streams=taken)
 
     async def _write_all(self, pipeline: Pipeline, context: Context) -> None:
         """Writes until the client leaves or a fault ends the call (_EndedError)."""
         held: Packet | None = None
         while True:
-            packet = await pipeline.output.get()
+            packet = await pipeline.take()
+            if packet is None:
+                raise _EndedError(status_code(SLOW_CODE), SLOW_TEXT)
             twice = swap = False
             for fault in packet.faults:
                 if fault.kind not in _AT_THE_WIRE:
@@ -192,7 +213,7 @@ class FrameStreams:
             self._world.ledger.note(
                 "sent",
                 t_ns=t_ns,
-                call=pipeline.subscription.call,
+                call=pipeline.call,
                 made=frame.made,
                 numbering=frame.numbering,
                 frame_number=frame.frame_number,
@@ -212,7 +233,7 @@ class FrameStreams:
 
     def _note_fault(self, pipeline: Pipeline, packet: Packet, kind: str) -> None:
         self._world.ledger.note(
-            "fault", kind=kind, device=packet.frame.device, call=pipeline.subscription.call, made=packet.frame.made
+            "fault", kind=kind, device=packet.frame.device, call=pipeline.call, made=packet.frame.made
         )
 
 

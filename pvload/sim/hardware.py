@@ -5,27 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Final, Literal
+from typing import Final
 
 import grpc
 
 from pvload._pb import daq_pb2
 from pvload.errors import ConfigError
-from pvload.sim.camera import Camera, World
-from pvload.sim.changes import Changes
+from pvload.sim import watches
+from pvload.sim.camera import Camera
+from pvload.sim.changes import Changes, Watchers
 from pvload.sim.daemonlog import SERVICE
 from pvload.sim.devices import FILTERS, MOCK_CAMERA, Device
 from pvload.sim.frames import NO_CAMERA, FrameStreams
-from pvload.sim.parameters import RefusalError, displayed, encoded, parsed
+from pvload.sim.parameters import encoded
 from pvload.sim.rpc import Context, RefusedError, invalid, not_found
+from pvload.sim.settings import Settable
+from pvload.sim.world import World
 
 MOCK_TRIGGER_S: Final = 0.033
 """The mock camera sleeps its default exposure at a trigger."""
 COMMAND_BYTES: Final = 64 * 1024
-POLL_S: Final = 0.2
-FASTEST_POLL_S: Final = 0.01
-NO_OBSERVABLES: Final[tuple[daq_pb2.ObservableValue, ...]] = ()
-EXPOSURE_LIMITS_MS: Final = (0.1, 60_000.0)
 
 
 class HardwareService:
@@ -36,15 +35,15 @@ class HardwareService:
         devices: dict[str, Device],
         streams: FrameStreams,
         changes: Changes,
+        watchers: Watchers,
         world: World,
-        *,
-        guards: Literal["head", "guarded", "live", "ignored"],
     ) -> None:
         self._devices = devices
         self._streams = streams
         self._changes = changes
+        self._watchers = watchers
         self._world = world
-        self._guards = guards
+        self._settable = Settable(devices, changes, world)
 
     async def ListDevices(self, request: daq_pb2.ListDevicesRequest, context: Context) -> daq_pb2.ListDevicesResponse:
         """Every device, or what the daemon's filters find."""
@@ -66,30 +65,16 @@ class HardwareService:
     async def SubscribeDeviceState(
         self, request: daq_pb2.DeviceStateSubscribeRequest, context: Context
     ) -> AsyncIterator[daq_pb2.DeviceStateUpdate]:
-        """Polls the devices for ever and tells what changed; an unknown one ends the call."""
-        asked = list(request.device_ids) or list(self._devices)
-        known: dict[str, dict[str, str]] = {}
-        version = request.last_seen_version
-        first = True
-        while True:
-            for name in asked:
-                fields = _plain(self._state(self._device(name)))
-                before = known.get(name)
-                known[name] = fields
-                changed = {key: value for key, value in fields.items() if before is None or before.get(key) != value}
-                if not changed or (first and not request.include_snapshot):
-                    continue
-                version += 1
-                yield daq_pb2.DeviceStateUpdate(
-                    device_id=name,
-                    timestamp_ns=self._world.clock.wall_ns(),
-                    version=version,
-                    is_snapshot=first,
-                    fields_json=changed,
-                )
-            first = False
-            rate = request.max_rate_hz
-            await asyncio.sleep(max(1 / rate, FASTEST_POLL_S) if rate else POLL_S)
+        """What changes on the devices asked for, or on all."""
+        async for update in watches.device_states(
+            request,
+            lambda name: self._state(self._device(name)),
+            list(self._devices),
+            watchers=self._watchers,
+            peer=context.peer(),
+            clock=self._world.clock,
+        ):
+            yield update
 
     async def StartStream(self, request: daq_pb2.StartStreamRequest, context: Context) -> daq_pb2.StartStreamResponse:
         """Starts the camera for everybody; frame_count is ignored."""
@@ -118,19 +103,8 @@ class HardwareService:
         await self._streams.serve(request, context)
 
     async def SetExposure(self, request: daq_pb2.SetExposureRequest, context: Context) -> daq_pb2.SetExposureResponse:
-        """Takes milliseconds, by way of seconds; announced as a "hardware" change only."""
-        device = self._exposed(request.device_id)
-        low, high = EXPOSURE_LIMITS_MS
-        if device.id == MOCK_CAMERA and request.exposure_ms <= 0:
-            raise RefusedError(grpc.StatusCode.INTERNAL, "Exposure must be positive")
-        if not low <= request.exposure_ms <= high:
-            raise invalid(f"Invalid exposure value: {displayed(request.exposure_ms)}")
-        actual_ms = request.exposure_ms / 1000.0 * 1000.0
-        name, value = ("exposure_s", actual_ms / 1000.0) if device.id == MOCK_CAMERA else (_EXPOSURE, actual_ms)
-        device.parameters[name] = value
-        self._changes.hardware(device.id, name, value)
-        self._note_parameter(device.id, name, encoded(value), ok=True, by="SetExposure")
-        return daq_pb2.SetExposureResponse(success=True, actual_exposure_ms=actual_ms)
+        """Stores it; announced as a "hardware" change only."""
+        return await self._settable.exposure(request)
 
     async def GetExposure(self, request: daq_pb2.GetExposureRequest, context: Context) -> daq_pb2.GetExposureResponse:
         """The parameter's value, whatever the frames show."""
@@ -202,38 +176,24 @@ class HardwareService:
     async def SetParameter(
         self, request: daq_pb2.SetParameterRequest, context: Context
     ) -> daq_pb2.SetParameterResponse:
-        """Stores, echoes and announces; what the camera makes of it shows at the next StartStream."""
-        device, name = self._devices.get(request.device_id), request.parameter_name
-        if device is None or name not in device.parameters:
-            raise not_found(f"Device '{request.device_id}' does not support settable parameters")
-        described = device.parameters.descriptors[name]
-        try:
-            new = parsed(described, request.value)
-            if described.guarded and self._guards == "guarded" and _camera_of(device).streaming:
-                raise RefusalError(f"Cannot change {described.guarded} while streaming")
-        except RefusalError as refusal:
-            self._note_parameter(device.id, name, request.value, ok=False, by="SetParameter")
-            raise invalid(f"Failed to set parameter: {refusal.message}") from refusal
-        old = device.parameters[name]
-        self._apply(device, name, new, by=context.peer())
-        self._changes.user(device.id, name, old=old, new=new)
-        if described.hardware_event:
-            self._changes.hardware(device.id, name, new)
-        self._note_parameter(device.id, name, encoded(new), ok=True, by="SetParameter")
-        return daq_pb2.SetParameterResponse(success=True, actual_value=encoded(device.parameters[name]))
+        """Stores, echoes and announces; when the camera goes by it depends on the switch `parameters`."""
+        return await self._settable.parameter(request, context.peer())
 
     async def StreamParameterChanges(
         self, request: daq_pb2.StreamParameterChangesRequest, context: Context
     ) -> AsyncIterator[daq_pb2.ParameterChange]:
         """Changes from now on, without a number: a slow reader loses the oldest."""
-        async for change in self._changes.subscribe(request.device_id, frozenset(request.parameter_names)):
+        names = frozenset(request.parameter_names)
+        async for change in self._changes.subscribe(request.device_id, names, peer=context.peer()):
             yield change
 
     async def StreamObservables(
         self, request: daq_pb2.StreamObservablesRequest, context: Context
     ) -> AsyncIterator[daq_pb2.ObservableValue]:
-        """Ends at once: no device has an observable."""
-        for value in NO_OBSERVABLES:
+        """Ends at once unless it asks for the one observable there is, the first camera's temperature."""
+        async for value in watches.observables(
+            request, watchers=self._watchers, peer=context.peer(), clock=self._world.clock
+        ):
             yield value
 
     async def ExecuteDeviceCommand(
@@ -254,20 +214,6 @@ class HardwareService:
         if request.command == "upload_smart_stream" and isinstance(args, dict) and args.get("exposures"):
             return daq_pb2.DeviceCommandResponse(success=True, results="{}")
         raise invalid(f"Invalid command: {request.command}")
-
-    def _apply(self, device: Device, name: str, value: Any, *, by: str) -> None:
-        """Stores a value; the mock camera's flags do what they say, the PVCAM cameras' are only flags."""
-        camera = device.camera
-        if camera is None or camera.sensor.driver == "pvcam":
-            device.parameters[name] = value
-        elif name == "streaming" and value:
-            camera.start(by)
-        elif name == "streaming":
-            camera.stop(by)
-        elif name == "staged" and value:
-            camera.stage()
-        else:
-            device.parameters[name] = value
 
     def _device(self, name: str) -> Device:
         if name not in self._devices:
@@ -311,23 +257,8 @@ class HardwareService:
             exposure_ms=camera.exposure_ms,
         )
 
-    def _note_parameter(self, device: str, name: str, value: str, *, ok: bool, by: str) -> None:
-        self._world.ledger.note("parameter", device=device, name=name, value=value, ok=ok, by=by)
-
-
-_EXPOSURE: Final = "acquisition.exposure_ms"
-
 
 def _camera_of(device: Device) -> Camera:
     if device.camera is None:
         raise not_found(f"Device '{device.id}' is not a camera")
     return device.camera
-
-
-def _plain(state: daq_pb2.DeviceStateResponse) -> dict[str, str]:
-    """The fields of an update: plain text, only what the device has."""
-    fields = {"online": displayed(state.online)}
-    for name in ("position", "armed", "streaming", "exposure_ms"):
-        if state.HasField(name):
-            fields[name] = displayed(getattr(state, name))
-    return fields

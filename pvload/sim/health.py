@@ -8,10 +8,14 @@ from typing import Final
 
 from pvload._pb import daq_pb2, health_pb2
 from pvload.clock import NS_PER_S, Clock
+from pvload.sim.changes import Watchers
 from pvload.sim.rpc import Context, not_found
+from pvload.sim.starvation import Starvation
 
 BEATS_S: Final = {"system_metrics": 5, "hardware_registry": 10}
 """The daemon's modules and how often each gives a sign."""
+STALE_NS: Final = 30 * NS_PER_S
+"""A module without a sign for so long is unhealthy, and the system critical."""
 SERVING: Final = frozenset(
     {
         "",
@@ -45,20 +49,25 @@ class ControlService:
 
 
 class HealthService:
-    """daq.HealthService: always healthy, its modules beating as long as this process runs."""
+    """daq.HealthService: healthy while its modules beat, and they do unless the daemon is starved."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, starvation: Starvation, watchers: Watchers) -> None:
         self._clock = clock
+        self._starvation = starvation
+        self._watchers = watchers
         self._started_ns = clock.monotonic_ns()
 
     async def GetSystemHealth(
         self, request: daq_pb2.GetSystemHealthRequest, context: Context
     ) -> daq_pb2.GetSystemHealthResponse:
         """The whole."""
+        modules = self._modules()
+        healthy = sum(module.is_healthy for module in modules)
         return daq_pb2.GetSystemHealthResponse(
-            status=daq_pb2.SYSTEM_HEALTH_HEALTHY,
-            total_modules=len(BEATS_S),
-            healthy_modules=len(BEATS_S),
+            status=_status(modules),
+            total_modules=len(modules),
+            healthy_modules=healthy,
+            unhealthy_modules=len(modules) - healthy,
             timestamp_ns=self._clock.wall_ns(),
         )
 
@@ -78,28 +87,40 @@ class HealthService:
         self, request: daq_pb2.StreamHealthUpdatesRequest, context: Context
     ) -> AsyncIterator[daq_pb2.HealthUpdate]:
         """One update at once, then at the interval asked for (0: 5 s)."""
-        while True:
-            yield daq_pb2.HealthUpdate(
-                system_status=daq_pb2.SYSTEM_HEALTH_HEALTHY,
-                modules=self._modules(),
-                timestamp_ns=self._clock.wall_ns(),
-            )
-            await asyncio.sleep((request.update_interval_ms or 5000) / 1000)
+        every_ms = request.update_interval_ms or 5000
+        watcher = self._watchers.opened("health", context.peer(), every_ms=every_ms)
+        forwarded = 0
+        try:
+            while True:
+                modules = self._modules()
+                forwarded += 1
+                yield daq_pb2.HealthUpdate(
+                    system_status=_status(modules), modules=modules, timestamp_ns=self._clock.wall_ns()
+                )
+                await asyncio.sleep(every_ms / 1000)
+        finally:
+            self._watchers.ended(watcher, forwarded)
 
     def _modules(self) -> list[daq_pb2.ModuleHealthStatus]:
-        alive_ns = self._clock.monotonic_ns() - self._started_ns
+        now_ns, wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()
         found = []
         for name, beat_s in BEATS_S.items():
-            since_ns = alive_ns % (beat_s * NS_PER_S)
+            beat_ns = self._starvation.last_beat_ns(now_ns, first_ns=self._started_ns, every_ns=beat_s * NS_PER_S)
+            since_ns = now_ns - beat_ns
             found.append(
                 daq_pb2.ModuleHealthStatus(
                     name=name,
-                    is_healthy=True,
-                    last_heartbeat_ns=self._clock.wall_ns() - since_ns,
+                    is_healthy=since_ns < STALE_NS,
+                    last_heartbeat_ns=wall_ns - since_ns,
                     seconds_since_heartbeat=since_ns // NS_PER_S,
                 )
             )
         return found
+
+
+def _status(modules: list[daq_pb2.ModuleHealthStatus]) -> daq_pb2.SystemHealthStatus:
+    beating = all(module.is_healthy for module in modules)
+    return daq_pb2.SYSTEM_HEALTH_HEALTHY if beating else daq_pb2.SYSTEM_HEALTH_CRITICAL
 
 
 class Health:

@@ -6,6 +6,9 @@ Where a frame can get lost, and what tells: the observer queue is full (nothing 
 max_fps or because 6 output slots are used (frames_dropped). frames_sent is raised before the frame is queued for
 sending. The forwarder learns only when it has the next frame to send that its client has gone: until then slot and
 observer stay taken.
+
+That is the policy "skip" for slow readers. "block" never skips: a call whose output queue stands at 6 makes the
+producer wait. "disconnect" skips, and ends the call when its oldest waiting frame is SLOW_NS old.
 """
 
 from __future__ import annotations
@@ -14,14 +17,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from pvload._pb import daq_pb2
 from pvload.clock import NS_PER_MS, NS_PER_S
 from pvload.profiles.simulated import Fault
-from pvload.sim.camera import Camera, Frame, World
+from pvload.sim.camera import Camera
 from pvload.sim.daemonlog import SERVICE
 from pvload.sim.images import View
+from pvload.sim.world import Frame, World
 
 OBSERVER_SLOTS: Final = 16
 OUTPUT_SLOTS: Final = 8
@@ -30,6 +34,10 @@ FPS_WINDOW_NS: Final = NS_PER_S
 EARLY_FRAMES: Final = 10
 """Frames of a call that are logged one by one."""
 RATIO_EVERY: Final = 30
+SLOW_NS: Final = NS_PER_S
+SLOW_CODE: Final = "ABORTED"
+SLOW_TEXT: Final = "Client too slow: frame stream closed"
+"""How the policy "disconnect" ends a call."""
 BLOCKS: Final = {0: 1, 1: 2, 2: 4}
 """Downsampling by quality."""
 QUALITY_NAMES: Final = {0: "Full", 1: "Preview", 2: "Fast"}
@@ -104,15 +112,27 @@ class RateLimit:
         return True
 
 
+Left = Literal["", "send_failed", "too_slow", "server_ended", "shutdown"]
+"""How the forwarder learnt that its call is over: at its next send, by the policy for slow readers, because the server
+ended the call itself, or with the daemon; empty: not yet."""
+
+
 class Pipeline:
-    """One StreamFrames call. start() after the observer's registration; `output` is read by the call's writer."""
+    """One StreamFrames call. The call's writer takes its packets with take()."""
 
     def __init__(self, subscription: Subscription, camera: Camera, world: World) -> None:
         self.subscription = subscription
+        self.call = subscription.call
         self.metrics = Metrics()
-        self.output: asyncio.Queue[Packet] = asyncio.Queue(OUTPUT_SLOTS)
         self.block = BLOCKS.get(subscription.quality, 1)
         self.client_gone = False
+        self.left: Left = ""
+        self._policy = world.table.slow_readers
+        self._output: asyncio.Queue[Packet] = asyncio.Queue(OUTPUT_SLOTS)
+        self._ready: deque[int] = deque()
+        """When each packet was ready: the one at the wire, those of the output queue, and one that waits for room."""
+        self._at_wire = False
+        self._freed = asyncio.Event()
         self._camera = camera
         self._world = world
         self._observed: asyncio.Queue[Frame] = asyncio.Queue(OBSERVER_SLOTS)
@@ -149,9 +169,39 @@ class Pipeline:
         self._task = asyncio.get_running_loop().create_task(self._forward())
         self._task.add_done_callback(lambda _task: release())
 
+    @property
+    def behind(self) -> bool:
+        """Is the output queue as full as it may get?"""
+        waiting = self._observed.qsize() + self._output.qsize()
+        return not self.client_gone and waiting >= SKIP_AT_USED
+
+    async def room(self) -> None:
+        """Returns when the client has taken enough, or has gone."""
+        while self.behind:
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def take(self) -> Packet | None:
+        """The next packet for the wire, once its predecessor is through; None: the call ends as too slow."""
+        if self._at_wire:
+            self._ready.popleft()
+            self._at_wire = False
+        if self.left == "too_slow":
+            return None
+        packet = await self._output.get()
+        self._at_wire = True
+        self._freed.set()
+        return packet
+
+    def client_has_gone(self) -> None:
+        """gRPC told; the forwarder learns it at its next send. What waits for the wire is lost, as in the daemon."""
+        self.client_gone = True
+        self._empty()
+
     def end(self) -> None:
         """The server itself ended the call: slot and observer come back at once."""
         if self._task is not None and not self._task.done():
+            self.left = "server_ended"
             self._camera.unregister(self._handle)
             self._log_end("observer_channel_closed")
             self._task.cancel()
@@ -159,12 +209,13 @@ class Pipeline:
     async def close(self) -> None:
         """Stops forwarding because the simulator ends."""
         if self._task is not None:
+            self.left = self.left or "shutdown"
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def offer(self, frame: Frame) -> None:
         """The observer, on the producer's turn: queue the frame or lose it without a trace on the wire."""
-        faults = self._world.faults.of_call(self.subscription.call, frame.ordinal)
+        faults = self._world.faults.of_call(self.call, frame.acquisition, frame.ordinal)
         injected = any(fault.kind == "drop_at_observer" for fault in faults)
         if injected or self._observed.full():
             self._unseen += 1
@@ -184,7 +235,9 @@ class Pipeline:
         compression_ns = MOCK_COMPRESSION_NS if self._camera.sensor.driver == "mock_camera" else 0
         while True:
             frame = await self._observed.get()
-            faults = tuple(self._world.faults.of_call(self.subscription.call, frame.ordinal))
+            faults = tuple(self._world.faults.of_call(self.call, frame.acquisition, frame.ordinal))
+            if self._too_slow(frame):
+                return
             if not self._passes(frame, faults):
                 continue
             now_ns = self._world.clock.monotonic_ns()
@@ -199,7 +252,8 @@ class Pipeline:
                 return
             packet = self._packet(frame, faults)
             self._log_frame(packet)
-            await self.output.put(packet)
+            self._ready.append(packet.ready_ns)
+            await self._output.put(packet)
             if self._early < EARLY_FRAMES:
                 self._early += 1
                 self._world.log.line(
@@ -217,8 +271,8 @@ class Pipeline:
             self._note_dropped(frame, "decimated", "rate")
             return False
         injected = any(fault.kind == "drop_at_output" for fault in faults)
-        used = self.output.qsize()
-        if not injected and used < SKIP_AT_USED:
+        used = self._output.qsize()
+        if not injected and (used < SKIP_AT_USED or self._policy == "block"):
             return True
         self.metrics.frames_dropped += 1
         self._note_dropped(frame, "output", "fault" if injected else "queue")
@@ -277,7 +331,7 @@ class Pipeline:
             device=frame.device,
             made=frame.made,
             stage=stage,
-            call=self.subscription.call,
+            call=self.call,
             cause=cause,
             numbering=frame.numbering,
             frame_number=frame.frame_number,
@@ -301,6 +355,32 @@ class Pipeline:
             observer_handle=self._handle,
         )
         self._log_end("client_disconnected")
+        self.left = "send_failed"
+        self._camera.client_left()
+
+    def _too_slow(self, frame: Frame) -> bool:
+        """Ends the call, under the policy "disconnect", when its oldest frame has waited too long for the client."""
+        if self._policy != "disconnect" or self.client_gone or not self._ready:
+            return False
+        waited_ns = self._world.clock.monotonic_ns() - self._ready[0]
+        if waited_ns < SLOW_NS or self._output.qsize() < SKIP_AT_USED:
+            return False
+        self.left = "too_slow"
+        self.metrics.frames_dropped += 1
+        self._note_dropped(frame, "output", "queue")
+        self._world.ledger.note("evicted", call=self.call, waited_ns=waited_ns)
+        self._world.log.line("WARN", SERVICE, SLOW_TEXT, device_id=frame.device, frames_sent=self.metrics.frames_sent)
+        self._camera.unregister(self._handle)
+        self._log_end("client_too_slow")
+        self._empty()
+        return True
+
+    def _empty(self) -> None:
+        while not self._output.empty():
+            self._output.get_nowait()
+        self._ready.clear()
+        self._at_wire = False
+        self._freed.set()
 
     def _log_end(self, reason: str) -> None:
         self._world.log.line(
@@ -325,7 +405,7 @@ class Pipeline:
                 frame=sent,
                 frame_number=frame.frame_number,
                 bytes=len(packet.message),
-                queue_capacity=OUTPUT_SLOTS - self.output.qsize(),
+                queue_capacity=OUTPUT_SLOTS - self._output.qsize(),
             )
         if sent % RATIO_EVERY == 0:
             whole = frame.view.width * frame.view.height * 2 // self.block**2

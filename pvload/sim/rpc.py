@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from pvload.errors import PvloadError
+from pvload.sim.starvation import Starvation
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -45,8 +46,11 @@ def invalid(text: str) -> RefusedError:
     return RefusedError(grpc.StatusCode.INVALID_ARGUMENT, text)
 
 
-def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
-    """All methods of `service`, carried out by the methods of `servicer` with the same names."""
+def handlers(service: ServiceDescriptor, servicer: object, starvation: Starvation) -> grpc.GenericRpcHandler:
+    """All methods of `service`, carried out by the methods of `servicer` with the same names.
+
+    While `starvation` lasts, unary calls wait.
+    """
     table: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for method in service.methods:
         work = getattr(servicer, method.name)
@@ -56,13 +60,19 @@ def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHan
         elif method.server_streaming:
             table[method.name] = grpc.unary_stream_rpc_method_handler(_streamed(work), request.FromString, _bytes)
         else:
-            table[method.name] = grpc.unary_unary_rpc_method_handler(_answered(work), request.FromString, _bytes)
+            table[method.name] = grpc.unary_unary_rpc_method_handler(
+                _answered(work, starvation), request.FromString, _bytes
+            )
     return grpc.method_handlers_generic_handler(service.full_name, table)
 
 
-def _answered(work: Callable[[Message, Context], Awaitable[Message]]) -> Callable[..., Awaitable[Message]]:
+def _answered(
+    work: Callable[[Message, Context], Awaitable[Message]], starvation: Starvation
+) -> Callable[..., Awaitable[Message]]:
     async def call(request: Message, context: Context) -> Message:
         try:
+            if starvation.now:
+                await starvation.passed()
             return await work(request, context)
         except RefusedError as refused:
             await context.abort(refused.code, refused.message, TRAILERS)

@@ -26,8 +26,7 @@ from pvload.errors import ConfigError
 from pvload.profiles.schema import Camera as CameraTable
 from pvload.profiles.simulated import Fault
 from pvload.profiles.simulated import Simulator as SimulatorTable
-from pvload.sim.camera import World
-from pvload.sim.changes import Changes
+from pvload.sim.changes import Changes, Watchers
 from pvload.sim.daemonlog import DRIVER, REGISTRY, Log, NoLog
 from pvload.sim.devices import Device, devices
 from pvload.sim.faults import FaultTable, schedule
@@ -38,6 +37,8 @@ from pvload.sim.images import ImageBook
 from pvload.sim.ledger import Ledger, NoLedger
 from pvload.sim.relay import Relay
 from pvload.sim.rpc import TokenCheck, handlers
+from pvload.sim.starvation import Starvation
+from pvload.sim.world import World
 
 SEND_LIMIT_BYTES: Final = 64 * 1024 * 1024
 WRITE_BUFFER_BYTES: Final = 64 * 1024
@@ -125,14 +126,15 @@ class Simulator:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         table = self.config.simulator
         faults = faults_of(table)
-        world = World(self._clock, self._ledger, self._log, FaultTable(faults), ImageBook())
+        starvation = Starvation(self._clock)
+        world = World(self._clock, self._ledger, self._log, FaultTable(faults), ImageBook(), table, starvation)
         relay = Relay() if table.relay or any(fault.kind == "connection_reset" for fault in faults) else None
         found = devices(table, self.config.camera, self.config.device, world)
         streams = FrameStreams(found, Slots(table.streams_per_client), world, relay=relay)
         server = self._server(found, streams, world)
         port = await self._listen(server, relay)
         self.address = f"{self.config.host}:{port}"
-        _log_ready(self._log, found, self.address)
+        _log_ready(self._log, found, self.config, self.address)
         self._ledger.note("listening", address=self.address, pid=os.getpid())
         self._end = lambda: loop.call_soon_threadsafe(ended.set)
         self._listening.set()
@@ -158,15 +160,16 @@ class Simulator:
                 ("grpc.http2.write_buffer_size", WRITE_BUFFER_BYTES),
             ],
         )
-        changes = Changes(world.clock, world.log)
-        hardware = HardwareService(found, streams, changes, world, guards=self.config.simulator.parameters)
+        starvation, watchers = world.starvation, Watchers(world.ledger)
+        changes = Changes(world.clock, world.log, world.ledger, watchers)
+        hardware = HardwareService(found, streams, changes, watchers, world)
         services = daq_pb2.DESCRIPTOR.services_by_name
         server.add_generic_rpc_handlers(
             (
-                handlers(services["HardwareService"], hardware),
-                handlers(services["ControlService"], ControlService(world.clock)),
-                handlers(services["HealthService"], HealthService(world.clock)),
-                handlers(health_pb2.DESCRIPTOR.services_by_name["Health"], Health()),
+                handlers(services["HardwareService"], hardware, starvation),
+                handlers(services["ControlService"], ControlService(world.clock), starvation),
+                handlers(services["HealthService"], HealthService(world.clock, starvation, watchers), starvation),
+                handlers(health_pb2.DESCRIPTOR.services_by_name["Health"], Health(), starvation),
             )
         )
         return server
@@ -202,9 +205,13 @@ def credentials(tls: ServerTls) -> grpc.ServerCredentials:
     )
 
 
-def _log_ready(log: Log, found: dict[str, Device], address: str) -> None:
+def _log_ready(log: Log, found: dict[str, Device], config: Config, address: str) -> None:
     log.raw("🌐 Starting Headless DAQ Daemon")
     log.raw(f"   gRPC Port: {address.rpartition(':')[2]}")
+    if not config.token:
+        log.complaint("⚠️  gRPC auth is disabled (set grpc.auth_enabled=true to require auth)")
+    if config.tls is None:
+        log.complaint("⚠️  gRPC TLS is disabled (set grpc.tls_cert_path + grpc.tls_key_path to enable)")
     for device in found.values():
         driver = device.info.driver_type
         log.line(

@@ -12,7 +12,7 @@ import pytest
 
 from pvload._pb import daq_pb2
 from pvload.profiles.simulated import Fault
-from pvload.sim import camera as camera_module
+from pvload.sim import producer as producer_module
 from pvload.sim.faults import APART_FRAMES, HEAD_FRAMES, SEEDED_KINDS, FaultTable, schedule
 from pvload.sim.pace import next_deadline, resumed_ns
 from simulated import Simulated, simulated, until
@@ -53,7 +53,7 @@ def test_stall_stands_still_and_goes_on_with_the_next_number(tmp_path: Path) -> 
 def test_a_stall_for_ever_keeps_the_call_open_and_a_restart_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(camera_module, "TICK_NS", 300 * MS)
+    monkeypatch.setattr(producer_module, "TICK_NS", 300 * MS)
     with simulated(tmp_path, model="grid", faults=[{"kind": "stall", "frame": 3}]) as sim:
         sim.camera(exposure_ms=20)
         stream = sim.open().opened()
@@ -70,7 +70,7 @@ def test_the_driver_gives_up_a_stalled_camera_and_only_flag_and_log_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Five ticks (10 s on the real one) make an involuntary stop; the call stays open."""
-    monkeypatch.setattr(camera_module, "TICK_NS", 40 * MS)
+    monkeypatch.setattr(producer_module, "TICK_NS", 40 * MS)
     with simulated(tmp_path, model="grid", faults=[{"kind": "stall", "frame": 3}]) as sim:
         sim.camera(exposure_ms=20)
         stream = sim.open().opened()
@@ -237,11 +237,11 @@ def test_fault_table_knows_frames_and_calls() -> None:
             Fault(kind="stall", frame=4),
         ]
     )
-    assert [fault.kind for fault in table.of_call(1, 3)] == ["drop_at_output", "duplicate"]
-    assert [fault.kind for fault in table.of_call(0, 3)] == ["duplicate"]
-    assert [fault.kind for fault in table.of_call(1, 4)] == ["drop_at_output"]
-    assert [fault.kind for fault in table.of_producer(4)] == ["stall"]
-    assert table.of_producer(3) == []
+    assert [fault.kind for fault in table.of_call(1, 1, 3)] == ["drop_at_output", "duplicate"]
+    assert [fault.kind for fault in table.of_call(0, 1, 3)] == ["duplicate"]
+    assert [fault.kind for fault in table.of_call(1, 1, 4)] == ["drop_at_output"]
+    assert [fault.kind for fault in table.of_producer(1, 4)] == ["stall"]
+    assert table.of_producer(1, 3) == []
 
 
 @pytest.mark.parametrize(

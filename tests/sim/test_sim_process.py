@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from pvload.sim.__main__ import main
 from pvload.sim.ledger import read_ledger
 from pvload.sim.truth import call_truths
 from rig import LineProcess
-from simulated import OPTIONS, SMALL, WAIT_S
+from simulated import OPTIONS, SMALL, WAIT_S, until
 
 PROFILE = {"run": {"name": "sim", "duration": "5s"}, "users": [{"name": "viewer"}]}
 """The least a profile must say."""
@@ -54,9 +55,15 @@ def streaming(address: str, exposure_ms: str = "20") -> Iterator[Any]:
         yield call
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_in_order_and_soon(tmp_path: Path, number: signal.Signals) -> None:
-    with process(tmp_path, {}) as (child, address), streaming(address) as call:
+@pytest.mark.parametrize(
+    ("number", "options"),
+    [
+        pytest.param(signal.SIGINT, [], id="SIGINT"),
+        pytest.param(signal.SIGTERM, ["--parent-stdin"], id="SIGTERM from its parent"),
+    ],
+)
+def test_a_signal_ends_it_in_order_and_soon(tmp_path: Path, number: signal.Signals, options: list[str]) -> None:
+    with process(tmp_path, {}, *options) as (child, address), streaming(address) as call:
         for _ in range(5):
             next(call)
         child.process.send_signal(number)
@@ -69,6 +76,62 @@ def test_a_signal_ends_it_in_order_and_soon(tmp_path: Path, number: signal.Signa
     assert "Daemon shutdown complete" in (tmp_path / "sim.log").read_text()
     (truth,) = call_truths(read_ledger(tmp_path / "ledger.jsonl"))
     assert truth.frames >= 5
+
+
+@contextmanager
+def daemon(folder: Path, environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The simulator as a profile's `target.start` runs it: its two streams are its log, `listening` gives its address."""
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "pvload.sim", "--port", "0", "--set", "model=grid"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env={**{key: value for key, value in os.environ.items() if key != "RUST_LOG"}, **environment},
+        )
+    ready = "DAQ gRPC server (with hardware) listening on "
+    try:
+        until(lambda: ready in (folder / "stdout").read_text() or child.poll() is not None, "the line that says ready")
+        yield child, (folder / "stdout").read_text().partition(ready)[2].split()[0]
+    finally:
+        child.kill()
+        child.wait(WAIT_S)
+
+
+@pytest.mark.parametrize(
+    ("environment", "shown", "hidden"),
+    [
+        pytest.param({"NO_COLOR": "1"}, [], ["INFO", "WARN", "\x1b"], id="only errors unless told"),
+        pytest.param(
+            {"NO_COLOR": "1", "RUST_LOG": "info,server=debug"},
+            [" INFO daq_driver_pvcam: pvcam_sdk", "DEBUG server::grpc::hardware_service: Acquired stream slot"],
+            ["\x1b"],
+            id="levels by target",
+        ),
+        pytest.param({"RUST_LOG": "server=info"}, ["\x1b[32m INFO\x1b[0m"], ["daq_driver_pvcam"], id="colours"),
+    ],
+)
+def test_as_a_daemon_it_logs_on_its_streams_what_rust_log_wants(
+    tmp_path: Path, environment: dict[str, str], shown: list[str], hidden: list[str]
+) -> None:
+    with daemon(tmp_path, environment) as (child, address):
+        with streaming(address) as call:
+            next(call)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(WAIT_S) == 0
+    out, err = ((tmp_path / name).read_text() for name in ("stdout", "stderr"))
+    assert "Shutdown signal received" in out
+    assert out.rstrip().endswith("Daemon shutdown complete")
+    assert "gRPC TLS is disabled" in err
+    assert all(text in out for text in shown)
+    assert not any(text in out for text in hidden)
+
+
+def test_as_a_daemon_it_dies_of_sigterm_without_a_word(tmp_path: Path) -> None:
+    with daemon(tmp_path, {}) as (child, _):
+        child.terminate()
+        assert child.wait(WAIT_S) == -signal.SIGTERM
+    assert "Shutdown" not in (tmp_path / "stdout").read_text()
 
 
 def test_the_end_of_its_parents_pipe_ends_it(tmp_path: Path) -> None:
@@ -95,6 +158,8 @@ def test_crash_kills_it_and_the_ledger_stands_up_to_the_last_flush(tmp_path: Pat
         (["--tls-cert", "c.pem"], "--tls-cert and --tls-key go together"),
         (["--token", "env:PVLOAD_NO_SUCH_TOKEN"], "environment variable is not set"),
         (["--tls-cert", "c.pem", "--tls-key", "k.pem"], "cannot read"),
+        (["--set", "parameters=none"], "--set parameters"),
+        (["--set", "parameters"], "expected KEY=VALUE"),
         (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
     ],
 )
