@@ -7,7 +7,7 @@ already, and every value that is set is read back. Frames show the rest. Only pa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -49,6 +49,20 @@ class Start:
     """Every parameter before any was changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The camera is set and can be started."""
+
+    stopped_ns: int
+    """When it was last stopped, this host's monotonic clock; 0: not lately."""
+    parameters: dict[str, str]
+    """Every parameter before any was changed."""
+
+
+Ended = tuple[str, dict[str, str]]
+"""What went wrong at the end (empty: nothing), and every parameter afterwards."""
+
+
 def restart_pause_s(camera: Camera) -> float:
     """The least time between a StopStream and the next StartStream."""
     return camera.exposure_ms / 1000 + RESTART_MARGIN_S
@@ -79,10 +93,10 @@ class CameraSteps:
         self._device = profile.target.device
         self._clock = clock
 
-    def begin(self, *, stopped_ns: int, give_up: Callable[[], bool]) -> Start | None:
-        """Sets the camera and starts it; CameraError if it is not ours to start or does not do as told.
+    def prepare(self, *, stopped_ns: int) -> Ready | Start:
+        """Sets the camera; CameraError if it is not ours to start or does not do as told. Start: it ran, and is joined.
 
-        stopped_ns: when it was last stopped, this host's monotonic clock. None: `give_up` said that the run is over.
+        stopped_ns: when it was last stopped, this host's monotonic clock.
         """
         policy = self._profile.camera.if_running
         known = self._parameter_names()
@@ -99,7 +113,14 @@ class CameraSteps:
             stopped_ns = self._stop()
         self._set_all(known)
         self.probe()
-        self._wait_until(stopped_ns + int(restart_pause_s(self._profile.camera) * NS_PER_S))
+        return Ready(stopped_ns, before)
+
+    def start(self, ready: Ready, *, give_up: Callable[[], bool]) -> Start | None:
+        """Starts what was prepared; CameraError if it does not start, or runs. None: `give_up` said that the run
+        is over.
+        """
+        policy = self._profile.camera.if_running
+        self._wait_until(ready.stopped_ns + int(restart_pause_s(self._profile.camera) * NS_PER_S))
         if give_up():
             return None
         answered = self._call("StartStream", device_id=self._device)
@@ -109,18 +130,46 @@ class CameraSteps:
             raise CameraError("operator_failed", f"{self._device} could not be started: {answered.status} {said}")
         if "already streaming" in text.lower() and policy != "join":
             raise CameraError("camera_was_running", _was_running(self._device))
-        return Start(at_ns=answered.sent_ns, joined=False, parameters=before)
+        return Start(at_ns=answered.sent_ns, joined=False, parameters=ready.parameters)
 
-    def end(self, *, stop: bool) -> tuple[str, dict[str, str]]:
-        """Stops the camera if it is ours to stop; what went wrong (empty: nothing), and every parameter afterwards."""
+    def set_again(self) -> None:
+        """Sets what the plan wants once more: the daemon is a new one."""
+        self._set_all(self._parameter_names())
+
+    def end(self, *, stop: bool, changed: Sequence[str], before: Mapping[str, str], shown: str) -> Ended:
+        """Stops the camera if it is ours to stop, and puts back what was changed on purpose.
+
+        changed: parameters that the timeline and changers set. before: every parameter before the run. shown: what
+        frames show that is not as at the start, empty: nothing. What stands at the end is noted first.
+        """
         failed = ""
         try:
             self.probe()
             if stop:
                 self._stop()
+            if changed:
+                self._put_back(changed, before, shown)
             return failed, self._read(self._parameter_names())
         except ChildError as exc:
             return exc.message, {}
+
+    def _put_back(self, changed: Sequence[str], before: Mapping[str, str], shown: str) -> None:
+        """Notes whether all is as at the start, as the plan had set it; then sets it as it was before the run."""
+        planned = {name: value for name, value, _ in planned_parameters(self._profile.camera)}
+        differs = [shown] if shown else []
+        for name in changed:
+            wished, read = planned.get(name, before.get(name)), self._get(name)
+            if read is not None and wished is not None and not same_value(wished, read):
+                differs.append(f"{name} = {read}, at the start {wished}")
+        text = "; ".join(differs) or f"as at the start: {', '.join(changed)}"
+        self._engine.send(command.Note(note="restored", text=text, value=int(not differs)))
+        for name in changed:
+            wished, read = before.get(name), self._get(name)
+            if wished is None or read is None or same_value(wished, read):
+                continue
+            answered = self._call("SetParameter", device_id=self._device, parameter_name=name, value=wished)
+            said = "put back" if answered.status == "OK" else f"not put back: {answered.status} {answered.details}"
+            self._engine.send(command.Note(note="info", text=f"{name}: {read} to {wished} as before the run, {said}"))
 
     def probe(self) -> None:
         """Reads the target's clock a few times; a target that cannot be asked is no reason to fail."""

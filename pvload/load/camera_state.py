@@ -14,6 +14,7 @@ from gevent.lock import BoundedSemaphore
 from pvload.load import messages
 from pvload.load.camera import wanted
 from pvload.plan.changed import Changed, changed
+from pvload.plan.expected import frame_size
 from pvload.profiles.schema import Profile
 from pvload.profiles.users import Change
 
@@ -46,8 +47,27 @@ class CameraState:
         """Turns that are not over: one at most is under way."""
         self.asked: dict[int, Asked] = {}
         self._profile = profile
+        self._changed: set[str] = set()
         self._turns = 0
         self._changes = 0
+
+    @property
+    def changed(self) -> list[str]:
+        """Parameters that were changed on purpose and taken."""
+        return sorted(self._changed)
+
+    @property
+    def differs(self) -> str:
+        """What frames show at this moment that is not the plan's; empty: nothing."""
+        size, planned = frame_size(self.shown), frame_size(self._profile.camera)
+        parts = []
+        if size != planned:
+            parts.append(f"frames of {size.width}x{size.height}, at the start {planned.width}x{planned.height}")
+        if self.shown.binning != self._profile.camera.binning:
+            parts.append(f"binning {self.shown.binning[0]}x{self.shown.binning[1]}")
+        if self.shown.exposure_ms != self._profile.camera.exposure_ms:
+            parts.append(f"an exposure of {self.shown.exposure_ms:g} ms")
+        return "frames show " + ", ".join(parts) if parts else ""
 
     def next_turn(self) -> tuple[int, Event]:
         """A turn's number, and the event that it is over."""
@@ -68,11 +88,18 @@ class CameraState:
 
     def accepted(self, change: Change) -> None:
         """The daemon took it."""
-        self.set = changed(self._profile.camera, self.set, change).camera
+        after = changed(self._profile.camera, self.set, change)
+        self.set = after.camera
+        if len(self._changed) < KEPT_CHANGES:
+            self._changed.add(after.parameter)
 
     def effective(self, change: Change) -> None:
         """Frames show it."""
         self.shown = changed(self._profile.camera, self.shown, change).camera
+
+    def renewed(self) -> None:
+        """The daemon is a new one, and is set as at the start."""
+        self.set = self.shown = self._profile.camera
 
     def stopped(self) -> None:
         """The plan wants no frames."""

@@ -160,6 +160,12 @@ class CameraTurn:
             raise CameraError("camera_was_running", f"StartStream: {said_of(answered)}")
         return answered
 
+    def not_wanted(self) -> None:
+        """The camera is about to stop by plan, by something else than StopStream."""
+        self.running = False
+        self._wants(False)
+        self._stopped_ns = 0
+
     def restart(self) -> None:
         """Stops and starts it."""
         self.stop()

@@ -7,6 +7,7 @@ from typing import Final
 from pvload.clock import NS_PER_S, Clock
 from pvload.errors import PvloadError
 from pvload.load import messages
+from pvload.load.daemon import ending
 from pvload.load.director_run import DirectorRun
 from pvload.load.spools import memory_place, remove_empty
 from pvload.load.stations import Stations
@@ -44,6 +45,8 @@ class Closing:
             run.failure = run.failure or exc
         finally:
             run.processes.kill()
+            if run.daemon is not None:
+                run.daemon.stop()
             remove_empty(memory_place(run.id))
             remove_empty(run.folder.path / "spool")
             verdict = run.result.verdict if run.result is not None else ""
@@ -65,9 +68,29 @@ class Closing:
         stations.say_all(nodes, word)
         stations.await_all(run, messages.Closed, nodes, timeout_s=CLOSED_TIMEOUT_S)
         self._stop_camera(nodes)
+        self._stop_daemon(nodes)
         run.processes.end_monitor()
         stations.say_all(nodes, messages.Finish(run=run.id))
         stations.await_all(run, messages.Finished, nodes, timeout_s=FINISHED_TIMEOUT_S)
+
+    def _stop_daemon(self, nodes: list[str]) -> None:
+        """The one that pvload started, and what happened to it is recorded by an engine that still lives."""
+        run = self._run
+        if run.daemon is None:
+            return
+        status = run.daemon.stop()
+        self._voice.remark(f"the daemon was stopped: {ending(status)}")
+        present = [node for node in nodes if node in self._stations.present()]
+        for one in run.happened if present else ():
+            word = messages.DaemonEvent(
+                run=run.id,
+                code=one.code,
+                pid=one.pid,
+                at_ns=one.at_ns,
+                details=one.details,
+                exit_status=one.exit_status,
+            )
+            self._stations.say_all(present[:1], word)
 
     def _stop_camera(self, nodes: list[str]) -> None:
         """By the operator's station, or by another where that is gone; a camera that ran before is left running."""
@@ -80,7 +103,14 @@ class Closing:
             self._voice.remark("the camera was not stopped: no worker is left")
             return
         stop = run.started_ns is not None and not run.joined
-        self._stations.say_all([node], messages.StopCamera(run=run.id, stop=stop))
+        word = messages.StopCamera(
+            run=run.id,
+            stop=stop,
+            changed=run.camera.changed,
+            before=run.folder.manifest.camera_at_start,
+            shown=run.camera.differs,
+        )
+        self._stations.say_all([node], word)
         self._stations.await_all(run, messages.Stopped, [node], timeout_s=STOPPED_TIMEOUT_S)
         stopped: messages.Stopped | None = run.replies.get((messages.Stopped.NAME, node))
         if stopped is None or stopped.failed:

@@ -25,6 +25,7 @@ from pvload.load.children import ChildError
 from pvload.load.closing import Closing
 from pvload.load.director_changes import DirectorChanges
 from pvload.load.director_run import DirectorRun, Interrupted
+from pvload.load.director_timeline import DirectorTimeline
 from pvload.load.messages import hear, say
 from pvload.load.opening import READY_TIMEOUT_S, Opening, begin_word
 from pvload.load.options import Source
@@ -79,6 +80,7 @@ class Director:
         hear(self._runner, messages.Started, self._started)
         hear(self._runner, messages.Failed, self._failed)
         DirectorChanges(self._runner, self._stations, self._clock, self._mine).start()
+        DirectorTimeline(self._runner, self._stations, self._clock, self._mine).start()
         self._take_run_time()
         options = self._environment.parsed_options
         if options is not None and options.num_users is None:
@@ -161,7 +163,7 @@ class Director:
         )
         self.runs += 1
         processes = Processes(folder, loaded.profile, self._clock)
-        frames = int(self._options.get("pvload_frames") or 0)
+        frames = int(self._options.get("pvload_frames") or 0) or loaded.profile.run.frames
         run = self._run = DirectorRun(folder, loaded.profile, plan, processes, frames)
         statistics.set_chart_interval(loaded.profile.run.duration)
         return run
@@ -201,6 +203,8 @@ class Director:
             if now_ns - run.began_ns > START_TIMEOUT_S * NS_PER_S:
                 run.failure = ChildError(f"nobody started the camera within {START_TIMEOUT_S:g} s")
             return None
+        if run.timeline_done_ns is not None and now_ns >= run.timeline_done_ns:
+            return "duration", run.timeline_done_ns
         if not run.frames:
             end_ns = run.started_ns + run.planned_ns
             return ("duration", end_ns) if now_ns >= end_ns else None
@@ -336,7 +340,8 @@ class Director:
         if run := self._mine(word):
             run.operator_node = node
             started = run.started_ns is not None
-            say(self._runner, messages.Camera(run=run.id, token=word.token, started=started), to=node)
+            answer = messages.Camera(run=run.id, token=word.token, started=started, action=run.timeline_next)
+            say(self._runner, answer, to=node)
 
     def _started(self, node: str, word: messages.Started) -> None:
         """Tells every station, which tells its engine before any user opens a stream."""

@@ -10,6 +10,7 @@ from pvload.clock import NS_PER_S
 from pvload.errors import PvloadError
 from pvload.load import messages
 from pvload.load.camera_state import CameraState
+from pvload.load.daemon import Daemon, Happened
 from pvload.load.processes import Processes, Result
 from pvload.load.run_folder import RunFolder
 from pvload.load.seats import Seats
@@ -40,6 +41,15 @@ class DirectorRun:
         self.known: set[tuple[str, int, bool]] = set()
         """(node, change, again) that the engines know of, of the newest change."""
         self.operator_node = ""
+        self.daemon: Daemon | None = None
+        """The daemon, where pvload starts it."""
+        self.happened: list[Happened] = []
+        """To the daemon, not recorded yet; bounded by the restarts of the timeline."""
+        self.timeline_node = ""
+        self.timeline_next = 0
+        """Which of its actions is the next."""
+        self.timeline_done_ns: int | None = None
+        """Run axis: when the last action of a run that ends with its timeline was done."""
         self.began_ns = 0
         self.started_ns: int | None = None
         """Run axis: when StartStream was sent, or the first stream was opened where nobody here starts the camera."""
@@ -56,8 +66,11 @@ class DirectorRun:
 
     @property
     def planned_ns(self) -> int:
-        """Length of the run by its plan."""
-        return int(self.profile.run.duration * NS_PER_S)
+        """Length of the run by its plan: to the end of its timeline, where that ends it."""
+        by_plan = int(self.profile.run.duration * NS_PER_S)
+        if self.timeline_done_ns is None or self.started_ns is None:
+            return by_plan
+        return min(by_plan, self.timeline_done_ns - self.started_ns)
 
 
 class Interrupted(PvloadError):  # noqa: N818 - an order, not an error

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import Runner
+
+NOBODY: Final = "no such client is there"
+"""`details` of an order to a client whose user is not there, or not yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +180,8 @@ class Camera:
     run: str
     token: int
     started: bool
+    action: int = 0
+    """Which action of the timeline is the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +285,15 @@ class Obeyed:
     details: str
     at_ns: int
     frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineAt:
+    """The timeline begins its action number `action`; who takes over goes on with the next one."""
+
+    NAME: ClassVar[str] = "pvload.timeline_at"
+    run: str
+    action: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -527,7 +541,8 @@ class Finished:
 
 Word = (
     Hello | Welcome | Begin | Ready | LookUp | Found | Remark | Claim | Seat | Opened | Done | Release | AskCamera
-    | Camera | Started | Failed | Wanted | Order | Ordered | AskOrder | Obeyed | TimelineDone | AskDaemon | DaemonBack
+    | Camera | Started | Failed | Wanted | Order | Ordered | AskOrder | Obeyed | TimelineAt
+    | TimelineDone | AskDaemon | DaemonBack
     | DaemonEvent | AskTurn | Turn | TurnOver | AskChange | ChangeNumber
     | Change | ChangeKnown | ChangeMade | Effect | EffectSeen | Wants | End | Closed | StopCamera | Stopped | Finish
     | Finished

@@ -13,6 +13,7 @@ from pvload.errors import ConfigError, PvloadError
 from pvload.load import messages
 from pvload.load.camera import fault_of
 from pvload.load.children import ChildError
+from pvload.load.daemon import Daemon
 from pvload.load.director_run import DirectorRun, Interrupted
 from pvload.load.options import LOOPBACK
 from pvload.load.settling import canonical_of
@@ -42,6 +43,7 @@ class Opening:
         run = self._run
         collector = gevent.spawn(failure_of, lambda: run.processes.start_collector(bind=self._stations.bind))
         sim_failed = failure_of(run.processes.start_sim)
+        sim_failed = sim_failed or failure_of(self._start_daemon)
         failed: PvloadError | None = collector.get() or sim_failed
         if failed is not None:
             raise failed
@@ -61,6 +63,20 @@ class Opening:
         self._look_up(nodes[0])
         if run.stop_asked.is_set():
             raise Interrupted("interrupted before it began")
+
+    def _start_daemon(self) -> None:
+        """Where the profile says how."""
+        run = self._run
+        if not run.profile.target.start:
+            return
+
+        def gone(failure: ChildError) -> None:
+            run.failure = run.failure or failure
+
+        run.daemon = Daemon(
+            run.profile.target, run.folder.path, self._clock, on_event=run.happened.append, on_gone=gone
+        )
+        run.daemon.start()
 
     def _start_monitor(self) -> None:
         here = [one for one in self._run.stations.values() if one.same_host]

@@ -37,12 +37,12 @@ class Orders:
             if reached is None:
                 self.answer(order, done=False, details="its stream ended before")
             elif order.frames <= reached.frames:
-                self.answer(order, done=True, details="", at_ns=reached.at_ns)
+                self.answer(order, done=True, details="", at_ns=reached.at_ns, frames=reached.frames)
             else:
                 self.marks.append(order)
 
-    def answer(self, order: messages.Order, *, done: bool, details: str, at_ns: int = 0) -> None:
-        """at_ns: this host's monotonic clock when it was done; 0: now."""
+    def answer(self, order: messages.Order, *, done: bool, details: str, at_ns: int = 0, frames: int = 0) -> None:
+        """at_ns: this host's monotonic clock when it was done; 0: now. frames: of a mark, how many had come."""
         answer = messages.Ordered(
             run=self._run.id,
             token=order.token,
@@ -51,5 +51,6 @@ class Orders:
             done=done,
             details=details,
             at_ns=(at_ns or self._station.clock.monotonic_ns()) + engine_of(self._run).clock_offset_ns,
+            frames=frames,
         )
         self._station.tell(answer)

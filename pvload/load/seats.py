@@ -23,6 +23,10 @@ class Seats:
         self._taken[population, ordinal] = node
         return ordinal, self._calls.get((population, ordinal), 0)
 
+    def holder(self, population: str, ordinal: int) -> str | None:
+        """The node of the user in this seat; None: nobody sits there."""
+        return self._taken.get((population, ordinal))
+
     def release(self, population: str, ordinal: int, node: str) -> None:
         """The user on `node` is gone; a seat that has been given to another node meanwhile stays that one's."""
         if self._taken.get((population, ordinal)) == node:

@@ -24,8 +24,9 @@ def settle(
     """
     more = [] if run_time_s is None else [f"run.duration={run_time_s:g}s"]
     more += form_overrides(options, source.load().profile)
-    frames, rate_hz = int(options.get("pvload_frames") or 0), expected_rate(source.load(more).profile.camera)
-    if frames and rate_hz:
+    as_wished = source.load(more).profile
+    frames = int(options.get("pvload_frames") or 0) or as_wished.run.frames
+    if frames and (rate_hz := expected_rate(as_wished.camera)):
         more.append(f"run.duration={frames / rate_hz:g}s")
     loaded = source.load(more)
     plan = check(

@@ -43,6 +43,10 @@ CLOSE_BEAT_S: Final = 0.01
 CLOSE_AGAIN_BEATS: Final = 50
 LOOK_UP_TIMEOUT_S: Final = 10.0
 SEAT_TIMEOUT_S: Final = 10.0
+Answering = (
+    messages.Seat | messages.Camera | messages.Turn | messages.ChangeNumber | messages.Obeyed | messages.DaemonBack
+)
+"""What the director answers a question with, by the question's token."""
 
 
 class StationRun:
@@ -183,7 +187,7 @@ class Station:
 
         hear(self.runner, kind, heard)
 
-    def _answered(self, word: messages.Seat | messages.Camera | messages.Turn | messages.ChangeNumber) -> None:
+    def _answered(self, word: Answering) -> None:
         """Hands over what was asked for; a seat or turn that nobody waits for any more is given back."""
         asked = self._asked.get(word.token)
         if self.run is None or self.run.id != word.run:
@@ -295,7 +299,7 @@ class Station:
             population=word.population,
             ordinal=word.ordinal,
             done=False,
-            details="the run ends" if inbox is not None else "no such client is there",
+            details="the run ends" if inbox is not None else messages.NOBODY,
             at_ns=self.clock.monotonic_ns() + _of(run).clock_offset_ns,
         )
         self.tell(answer)

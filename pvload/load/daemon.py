@@ -1,0 +1,194 @@
+"""The daemon as a child: started before the run, watched, stopped in order at its end, started again when told to.
+
+It lives in a session of its own and does not outlive the process that started it. Its stdout and stderr go to two
+files of the run directory, which the monitor follows. What happens to it is kept until an engine can record it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import gevent
+
+from pvload.clock import NS_PER_S, Clock
+from pvload.lifeline import end_with_parent
+from pvload.load.children import ChildError
+from pvload.profiles.schema import Target
+from pvload.wire import run_directory
+from pvload.wire.log_level import RUST_LOG
+
+STOP_TIMEOUT_S: Final = 10.0
+"""From SIGINT to SIGKILL."""
+BEAT_S: Final = 0.05
+LAST_LINES: Final = 5
+STARTED, ANSWERS, ASKED_TO_STOP, GONE = range(4)
+"""Codes of DAEMON records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One thing that happened to the daemon."""
+
+    code: int
+    pid: int
+    at_ns: int
+    """CLOCK_MONOTONIC of this host, which is the run's axis."""
+    details: str = ""
+    exit_status: int = 0
+    """Of one that is gone; negative: the signal that ended it."""
+
+
+class Daemon:
+    """One run's."""
+
+    def __init__(
+        self,
+        target: Target,
+        folder: Path,
+        clock: Clock,
+        *,
+        on_event: Callable[[Happened], None],
+        on_gone: Callable[[ChildError], None],
+    ) -> None:
+        """on_gone: it ended though nobody here had told it to."""
+        self._target = target
+        self._folder = folder
+        self._clock = clock
+        self._on_event = on_event
+        self._on_gone = on_gone
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+        self._watching: gevent.Greenlet | None = None
+
+    @property
+    def pid(self) -> int:
+        """0: it does not live."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else 0
+
+    def start(self) -> None:
+        """Starts it and waits until its address takes connections; ChildError says what it did instead."""
+        host, _, port = self._target.address.rpartition(":")
+        if _connects(host, int(port)):
+            raise ChildError(
+                f"something listens on {self._target.address} already, so the daemon cannot be started there",
+                hint="stop it, or leave target.start out and measure it as it is",
+            )
+        self._stopping = False
+        self._launch()
+        deadline_ns = self._clock.monotonic_ns() + int(self._target.start_within * NS_PER_S)
+        while not _connects(host, int(port)):
+            if not self.pid:
+                raise self._ended_early()
+            if self._clock.monotonic_ns() >= deadline_ns:
+                self.stop()
+                raise ChildError(
+                    f"the daemon ({self._target.start}) does not listen on {self._target.address} "
+                    f"{self._target.start_within:g} s after its start",
+                    hint=self._last_lines(),
+                )
+            gevent.sleep(BEAT_S)
+        self._tell(ANSWERS)
+        self._watching = gevent.spawn(self._watch, self._process)
+
+    def stop(self) -> int:
+        """SIGINT, and SIGKILL when that does not end it in time; its exit status, 0 if it does not live."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return process.returncode if process is not None else 0
+        self._stopping = True
+        self._tell(ASKED_TO_STOP, "SIGINT")
+        os.kill(process.pid, signal.SIGINT)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._tell(ASKED_TO_STOP, f"SIGKILL: it had not ended {STOP_TIMEOUT_S:g} s after SIGINT")
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+        self._gone(process)
+        return int(process.returncode)
+
+    def restart(self) -> int:
+        """Stops it and starts another; the exit status of the one that was stopped."""
+        status = self.stop()
+        self.start()
+        return status
+
+    def _launch(self) -> None:
+        try:
+            with (
+                (self._folder / run_directory.DAEMON_LOG).open("ab") as stdout,
+                (self._folder / run_directory.DAEMON_STDERR).open("ab") as stderr,
+            ):
+                self._process = subprocess.Popen(
+                    shlex.split(self._target.start),
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=environment(os.environ, self._target),
+                    start_new_session=True,
+                    preexec_fn=end_with_parent,
+                )
+        except (OSError, ValueError) as exc:
+            raise ChildError(f"the daemon ({self._target.start}) cannot be started: {exc}") from exc
+        self._tell(STARTED, self._target.start)
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        """Tells if it ends by itself."""
+        process.wait()
+        if process is self._process and not self._stopping:
+            self._on_gone(self._ended_early())
+
+    def _ended_early(self) -> ChildError:
+        """It is gone though nobody told it to."""
+        process = self._process
+        if process is None:
+            return ChildError("the daemon was not started")
+        self._gone(process)
+        return ChildError(
+            f"the daemon ({self._target.start}) ended by itself: {ending(process.returncode)}", hint=self._last_lines()
+        )
+
+    def _gone(self, process: subprocess.Popen[bytes]) -> None:
+        happened = Happened(
+            GONE, process.pid, self._clock.monotonic_ns(), ending(process.returncode), process.returncode
+        )
+        self._on_event(happened)
+
+    def _tell(self, code: int, details: str = "") -> None:
+        pid = self._process.pid if self._process is not None else 0
+        self._on_event(Happened(code, pid, self._clock.monotonic_ns(), details))
+
+    def _last_lines(self) -> str:
+        """The end of its logs, for a message to a person."""
+        said = []
+        for name in (run_directory.DAEMON_LOG, run_directory.DAEMON_STDERR):
+            lines = (self._folder / name).read_text(errors="replace").strip().splitlines()
+            said += [f"{name}: {line[:300]}" for line in lines[-LAST_LINES:]]
+        return "\n".join(said) or "it printed nothing"
+
+
+def environment(variables: Mapping[str, str], target: Target) -> dict[str, str]:
+    """The daemon's: this process's, the log levels that the witness needs, and what the profile says."""
+    return {**variables, "RUST_LOG": RUST_LOG, "NO_COLOR": "1", **target.env}
+
+
+def ending(status: int) -> str:
+    """How a process ended, in words."""
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
+def _connects(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host.strip("[]"), port), timeout=1.0):
+            return True
+    except OSError:
+        return False
