@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -106,12 +107,12 @@ class Daemon:
             return process.returncode if process is not None else 0
         self._stopping = True
         self._tell(ASKED_TO_STOP, "SIGINT")
-        os.kill(process.pid, signal.SIGINT)
+        _signal(process, signal.SIGINT)
         try:
             process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._tell(ASKED_TO_STOP, f"SIGKILL: it had not ended {STOP_TIMEOUT_S:g} s after SIGINT")
-            os.kill(process.pid, signal.SIGKILL)
+            _signal(process, signal.SIGKILL)
             process.wait()
         self._gone(process)
         return int(process.returncode)
@@ -158,6 +159,7 @@ class Daemon:
         )
 
     def _gone(self, process: subprocess.Popen[bytes]) -> None:
+        _signal(process, signal.SIGKILL)  # what it had started and left behind
         happened = Happened(
             GONE, process.pid, self._clock.monotonic_ns(), ending(process.returncode), process.returncode
         )
@@ -184,6 +186,12 @@ def environment(variables: Mapping[str, str], target: Target) -> dict[str, str]:
 def ending(status: int) -> str:
     """How a process ended, in words."""
     return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """To it and to all that it started in its session, as Ctrl-C in a terminal does."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _connects(host: str, port: int) -> bool:

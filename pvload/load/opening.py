@@ -77,6 +77,7 @@ class Opening:
             run.profile.target, run.folder.path, self._clock, on_event=run.happened.append, on_gone=gone
         )
         run.daemon.start()
+        run.processes.daemon_pid = run.daemon.pid
 
     def _start_monitor(self) -> None:
         here = [one for one in self._run.stations.values() if one.same_host]

@@ -50,6 +50,8 @@ class Processes:
         self._profile = profile
         self._clock = clock
         self._sim: LineChild | None = None
+        self.daemon_pid = 0
+        """Of a daemon that pvload started; 0: it did not."""
         self._sim_pid = 0
         self._collector: LineChild | None = None
         self._collector_host = ""
@@ -95,7 +97,7 @@ class Processes:
         arguments += ["--kernel-log"] if wishes.kernel_log else []
         arguments += [] if wishes.host else ["--no-host"]
         arguments += self._log_arguments() if wishes.log else []
-        pid = self._sim_pid if self._profile.target.address == "sim" else self._profile.target.pid
+        pid = self._sim_pid if self._profile.target.address == "sim" else self.daemon_pid or self._profile.target.pid
         arguments += ["--pid", str(pid)] if pid else []
         collector = self._collector.pid if self._collector is not None else 0
         watched = {**others, "collector": collector, "locust": os.getpid()}
