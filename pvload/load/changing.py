@@ -47,6 +47,8 @@ class Made:
     restarted: bool = False
     again_ms: float | None = None
     """After the restart: from StartStream's sending to the first frame that shows it; None: none did in time."""
+    took_ms: float = 0.0
+    """From the first call's sending to its answer."""
 
     @property
     def effective(self) -> bool:
@@ -111,6 +113,7 @@ class CameraTurn:
                 details=said_of(answered),
                 accepted=accepted,
                 effect_ms=(seen_ns - answered.sent_ns) / NS_PER_MS if seen_ns else None,
+                took_ms=(answered.answered_ns - answered.sent_ns) / NS_PER_MS,
             )
         finally:
             self._run.effects.pop((number, False), None)
@@ -125,6 +128,7 @@ class CameraTurn:
             accepted=accepted,
             restarted=True,
             again_ms=again_ms,
+            took_ms=made.took_ms,
         )
 
     def stop(self) -> command.Answered:

@@ -10,6 +10,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import gevent
@@ -23,7 +25,7 @@ from pvload.lifeline import end_with_parent
 from pvload.load.director import Director
 from pvload.load.options import Source, add_options, early_source
 from pvload.load.station import Station
-from pvload.load.users import Placeholder, PvloadUser, user_classes
+from pvload.load.users import Placeholder, PvloadUser, user_classes, users_override
 from pvload.load.voice import Voice
 from pvload.profiles.load import from_canonical
 
@@ -38,8 +40,10 @@ QUIT_PATIENCE_S: Final = 5.0
 class Plugin:
     """One process of Locust."""
 
-    def __init__(self, source: Source, place: Placeholder, clock: Clock) -> None:
+    def __init__(self, source: Source, place: Placeholder, clock: Clock, own: Sequence[type[PvloadUser]] = ()) -> None:
+        """own: the locustfile's own user classes."""
         self._source = source
+        self._own = own
         self._place = place
         self._clock = clock
         self._director: Director | None = None
@@ -79,7 +83,8 @@ class Plugin:
         environment = self._environment
         if environment is None or not isinstance(environment.runner, WorkerRunner):
             return
-        environment.user_classes[:] = user_classes(from_canonical(profile.encode()), self._place).values()
+        made = user_classes(from_canonical(profile.encode()), self._place, self._own)
+        environment.user_classes[:] = made.values()
 
     def _test_start(self, **_more: Any) -> None:
         if self._director is not None:
@@ -135,17 +140,21 @@ def _raise_in_main(exc: BaseException) -> None:
     hub.loop.run_callback(hub.parent.throw, exc)
 
 
-def install() -> dict[str, type[PvloadUser]]:
+def install(*own: type[PvloadUser]) -> dict[str, type[PvloadUser]]:
     """Makes pvload part of this Locust; gives the user classes of the profile, for the locustfile's namespace.
 
-    A profile that cannot be read ends the process with 2 and one clear message.
+    own: user classes of the locustfile. With any, the run has their populations, and the profile's operator, and no
+    others. A profile that cannot be read ends the process with 2 and one clear message.
     """
     place = Placeholder()
     try:
         source = early_source()
+        if own:
+            before = replace(source, overrides=()).load().profile
+            source = replace(source, overrides=(users_override(before, own), *source.overrides))
         profile = source.load().profile
     except PvloadError as exc:
         sys.stderr.write(f"pvload: {exc}\n")
         raise SystemExit(exc.exit_code) from exc
-    Plugin(source, place, SystemClock()).install()
-    return user_classes(profile, place)
+    Plugin(source, place, SystemClock(), own).install()
+    return user_classes(profile, place, own)

@@ -29,6 +29,7 @@ from pvload.load.camera import CameraSteps, Start
 from pvload.load.children import ChildError
 from pvload.load.engine_client import FINISH_TIMEOUT_S, EngineClient, Mailbox
 from pvload.load.messages import W, hear, say
+from pvload.load.putting_back import put_back
 from pvload.load.run_folder import pvload_version
 from pvload.load.spools import SPOOL_BYTES, remove_empty, spool_place
 from pvload.load.viewers import Viewers
@@ -76,6 +77,8 @@ class StationRun:
         """Held while the camera is being set and started, or stopped."""
         self.effects: dict[tuple[int, bool], AsyncResult] = {}
         """(change, again) -> run axis of its first effect, while somebody waits for it."""
+        self.changed: dict[str, str] = {}
+        """Parameter -> its value before the first change by a user of this station: put back at the run's end."""
         self.started: Start | None = None
         """This station's operator started the acquisition."""
         self.over = Event()
@@ -346,6 +349,7 @@ class Station:
         )
         engine.send(message, remember=True)
         self._close_streams(run, by="run_end")
+        put_back(engine, run.profile.target.device, run.changed)
         self.tell(messages.Closed(run=run.id))
 
     def _close_streams(self, run: StationRun, *, by: str) -> None:

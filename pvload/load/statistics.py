@@ -1,7 +1,8 @@
 """Locust's own statistics, fed from the engine's aggregates once a second, and kept small for days.
 
 A frame counts as a request, the time since the stream's frame before as its response time, an end that nobody ordered
-as a failure; stalls come from the collector's live figures. Names are those of the populations, never of streams.
+as a failure; stalls come from the collector's live figures. Calls stand under their method, with their latency, and a
+call that was not answered OK is a failure. Names are those of the populations, never of streams.
 """
 
 from __future__ import annotations
@@ -32,19 +33,27 @@ ERRORS_A_SECOND: Final = 1000
 
 
 def merge(stats: RequestStats, aggregate: Aggregate, now_s: float) -> None:
-    """Adds what one population received since its last aggregate."""
+    """Adds what one population received, or was answered, since its last aggregate."""
+    method = aggregate.method or METHOD
     addition = _entry(stats, aggregate, now_s)
     if aggregate.frames:
-        entry = stats.get(aggregate.population, METHOD)
+        entry = stats.get(aggregate.population, method)
         entry.extend(addition)
         stats.total.extend(addition)
     for text, count in aggregate.errors.items():
         for _ in range(min(count, ERRORS_A_SECOND)):
-            stats.log_error(METHOD, aggregate.population, text)
+            stats.log_error(method, aggregate.population, text)
+
+
+def call(stats: RequestStats, population: str, method: str, took_ms: float, fault: str) -> None:
+    """Adds one unary call, as probes and changers make them: a few a second. Storms come by `merge`."""
+    stats.log_request(method, population, round(took_ms), 0)
+    if fault:
+        stats.log_error(method, population, fault)
 
 
 def _entry(stats: RequestStats, aggregate: Aggregate, now_s: float) -> StatsEntry:
-    entry = StatsEntry(stats, aggregate.population, METHOD)
+    entry = StatsEntry(stats, aggregate.population, aggregate.method or METHOD)
     second = int(now_s)
     entry.start_time = now_s
     entry.last_request_timestamp = now_s

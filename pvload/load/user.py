@@ -47,7 +47,8 @@ class PvloadUser(User):
     """What all kinds share: the wait for a run, and the rest after it."""
 
     abstract = True
-    wait_time = constant(0)
+    wait_time = constant(1)
+    """Between two runs; and should a task fail, it does not fail in a tight loop."""
     kind: ClassVar[Kind]
     """Of the populations that this class is for."""
     population: ClassVar[Users]
@@ -90,6 +91,9 @@ class SeatedUser(PvloadUser):
             run.wanted.wait()
             if not run.ending.wait(self._late_s(run, seat.ordinal)):
                 self.work(run, seat)
+            self.rest()
+        except ChildError as exc:
+            _log.error("%s/%d: %s", self.population.name, seat.ordinal, exc.message)
             self.rest()
         finally:
             self.tell(run, seat.ordinal, "stopped")

@@ -16,7 +16,7 @@ class Share:
 
     population: str
     kind: str
-    """subscriber | operator"""
+    """A profiles.users.Kind."""
     count: int
 
     @property
@@ -31,13 +31,16 @@ def counts(profile: Profile) -> dict[str, int]:
 
 
 def distribute(profile: Profile, users: int) -> dict[str, int]:
-    """`users` shared out as Locust's -u wants it: the operator stays, the other counts are weights.
+    """`users` shared out as Locust's -u wants it: operator and stop-probe stay, the other counts are weights.
 
     What does not divide evenly goes to the largest remainders, the earlier population first, so that the sum is `users`
     wherever the profile has a population with a weight. With too few users the operator comes first.
     """
-    shared = {one.name: min(one.count, users) if is_fixed(one) else 0 for one in profile.users}
-    left = max(0, users - sum(shared.values()))
+    shared = {one.name: 0 for one in profile.users}
+    left = users
+    for one in sorted(filter(is_fixed, profile.users), key=lambda one: one.kind != "operator"):
+        shared[one.name] = min(one.count, left)
+        left -= shared[one.name]
     weights = {one.name: one.count for one in profile.users if not is_fixed(one)}
     total = sum(weights.values())
     if total == 0:
@@ -53,7 +56,7 @@ def distribute(profile: Profile, users: int) -> dict[str, int]:
 
 def is_fixed(users: Users) -> bool:
     """Does the population keep its count whatever -u says?"""
-    return users.kind == "operator"
+    return users.kind in ("operator", "stop-probe")
 
 
 def shares(profile: Profile, by_population: Mapping[str, int]) -> tuple[Share, ...]:

@@ -15,8 +15,9 @@ from locust.stats import RequestStats
 
 from pvload.load import statistics
 from pvload.load.children import ChildError, LineChild
+from pvload.load.churn import BackOff
 from pvload.load.engine_client import EngineClient
-from pvload.load.users import BackOff, Placeholder, user_classes
+from pvload.load.users import Placeholder, user_classes
 from pvload.profiles.load import load
 from pvload.profiles.users import Retry
 from pvload.wire.command import Aggregate, Start
