@@ -12,6 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -255,8 +256,8 @@ class Collector:
 
 
 def about_collector() -> bytes:
-    """What the answer to a HELLO says: whose monotonic clock the run's axis is."""
-    return json.dumps({"boot": boot_id()}).encode()
+    """What the answer to a HELLO says: whose monotonic clock the run's axis is, and which pvload serves it."""
+    return json.dumps({"boot": boot_id(), "version": version("pvload")}).encode()
 
 
 def _latest(answers: list[tuple[bytes, Envelope]]) -> list[tuple[bytes, Envelope]]:

@@ -19,6 +19,19 @@ VIEWERS: Final = "viewers"
 """Name of the record of all viewer processes together; its pid is 0."""
 
 
+TARGET: Final = "target"
+
+
+def pids_named(names: tuple[str, ...]) -> list[int]:
+    """Processes whose name, or whose program's file name, is one of `names`; none if `names` is empty."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline"]) if names else ():
+        command = process.info["cmdline"] or [""]
+        if process.info["name"] in names or command[0].rpartition("/")[2] in names:
+            found.append(process.pid)
+    return found
+
+
 class ViewerGroup:
     """All viewer processes as one PROCESS record of pid 0: their sums."""
 
@@ -57,8 +70,17 @@ class ViewerGroup:
 class ProcessWatch:
     """PROCESS records of everything watched. Memory: one entry a living process."""
 
-    def __init__(self, watched: Iterable[Watched], *, roots: tuple[int, ...], recorder: Recorder, clock: Clock) -> None:
-        """roots: processes whose offspring is the run's own."""
+    def __init__(
+        self,
+        watched: tuple[Watched, ...],
+        *,
+        recorder: Recorder,
+        clock: Clock,
+        named: tuple[str, ...] = (),
+        roots: tuple[int, ...] = (),
+    ) -> None:
+        """named: names of the target's processes. roots: processes whose offspring is the run's own."""
+        self._named = named
         self._recorder = recorder
         self._clock = clock
         self._roots = roots
@@ -79,8 +101,10 @@ class ProcessWatch:
     def sample(self) -> None:
         """Records all of them; looks for new ones when it is time to."""
         now_ns = self._clock.monotonic_ns()
-        if self._roots and now_ns >= self._look_ns:
+        if (self._roots or self._named) and now_ns >= self._look_ns:
             self._look_ns = now_ns + LOOK_EVERY_NS
+            for pid in pids_named(self._named):
+                self.add(Watched(TARGET, pid))
             for pid, name in self._family.look(self._offspring()).items():
                 self.add(Watched(name, pid))
         for sampler in self._samplers.values():

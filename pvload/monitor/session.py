@@ -12,6 +12,7 @@ import select
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from socket import gethostname
 from typing import Final
@@ -48,6 +49,7 @@ GONE_NS: Final = 120 * NS_PER_S
 """A monitor that joined a run by itself gives up when the collector was away for so long."""
 JOIN_NS: Final = 15 * NS_PER_S
 """And when it cannot be reached at all at the beginning."""
+JOIN_HINT: Final = "the run says the exact command line, and both sides need the same pvload"
 _WORDS_BYTES: Final = 64 * 1024
 
 
@@ -65,6 +67,8 @@ class Settings:
     """What the logs hold already is the run's, too."""
     log_command: str = ""
     watched: tuple[Watched, ...] = ()
+    named: tuple[str, ...] = ()
+    """Names of processes that are the target's, whenever one is started."""
     roots: tuple[int, ...] = ()
     """Processes whose offspring is the run's own, and is watched too."""
     interval_ns: int = NS_PER_S
@@ -184,7 +188,9 @@ class Witnesses:
         self.log = LogWitness(sources, recorder, clock)
         self.kernel = KernelWitness(KernelLog(clock), recorder, clock) if settings.kernel_log else None
         self._host = (HostSampler(recorder, clock), MachineSampler(recorder, clock)) if settings.host else ()
-        self.processes = ProcessWatch(settings.watched, roots=settings.roots, recorder=recorder, clock=clock)
+        self.processes = ProcessWatch(
+            settings.watched, named=settings.named, roots=settings.roots, recorder=recorder, clock=clock
+        )
 
     def start(self) -> None:
         """Begins to follow; says what this platform does not tell."""
@@ -248,7 +254,8 @@ def monitor(settings: Settings, order: Order, clock: Clock, announce: Callable[[
         while order.to_watch:
             seen.processes.add(order.to_watch.pop(0))
         if settings.joined:
-            attendance.look(connected=shipper.connected, refused=shipper.refused, now_ns=clock.monotonic_ns())
+            fault = shipper.refused or version_fault(shipper.collector_version)
+            attendance.look(connected=shipper.connected, refused=fault, now_ns=clock.monotonic_ns())
             if shipper.run_ends or attendance.why:
                 order.give()
 
@@ -268,7 +275,7 @@ def monitor(settings: Settings, order: Order, clock: Clock, announce: Callable[[
         heartbeat()
         recorder.close()
         if attendance.why:
-            raise PvloadError(attendance.why)
+            raise PvloadError(attendance.why, hint=JOIN_HINT)
         return shipper.finish(FINISH_S).delivered == spool.count
     finally:
         shipper.stop()
@@ -277,6 +284,12 @@ def monitor(settings: Settings, order: Order, clock: Clock, announce: Callable[[
         remove_empty(folder)
         with contextlib.suppress(OSError):  # others' folders are in it, or it has gone
             folder.parent.rmdir()
+
+
+def version_fault(theirs: str) -> str:
+    """Why a collector of that version cannot be served; empty if it can, or does not say."""
+    ours = version("pvload")
+    return f"it has pvload {theirs}, this is {ours}" if theirs not in ("", ours) else ""
 
 
 def discard(folder: Path) -> None:

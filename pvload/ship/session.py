@@ -62,6 +62,8 @@ class Session:
         """HELLO was answered: the outbox's numbers are the collector's word."""
         self.run_ends = False
         """The collector said that the run ends."""
+        self.collector_version = ""
+        """Of pvload, as the collector says it; empty: not yet."""
         self.refusal = ""
         """Why the collector refused the sender."""
         self._context = context
@@ -199,6 +201,7 @@ class Session:
         self.connected = self.welcomed = True
         self._progress_ns = now_ns
         self.outbox.resume(answer.count)
+        self.collector_version = _field(answer.payload, "version")
         collector_boot = _field(answer.payload, "boot")
         if collector_boot and collector_boot == self._boot:
             self._exchange.share()

@@ -60,6 +60,8 @@ class Shipper:
         """Files in the folder that are not this run's, or cannot be read: `name: why`. They are left alone."""
         self.run_ends = False
         """The collector said that the run ends, and that it waits for our end."""
+        self.collector_version = ""
+        """Of pvload, as the collector says it; empty: not known yet."""
         self.refused = ""
         """Why the collector refused this process; empty: it did not."""
         self.trouble = ""
@@ -198,6 +200,7 @@ class Shipper:
     def _note(self, session: Session, reader: SpoolReader) -> None:
         self.connected = session.connected
         self.run_ends = self.run_ends or session.run_ends
+        self.collector_version = session.collector_version or self.collector_version
         self._records[reader.sender] = reader.count
         if session.outbox.acknowledged != self._acknowledged.get(reader.sender, -1) and session.welcomed:
             self._acknowledged[reader.sender] = session.outbox.acknowledged
