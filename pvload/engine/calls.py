@@ -12,6 +12,7 @@ import grpc.aio
 
 from pvload.engine.channels import UNARY_WINDOW_BYTES, connect
 from pvload.engine.context import Context
+from pvload.engine.events import EventLog, Teller
 from pvload.errors import FormatError
 from pvload.protocols.seam import Request, UnaryAnswer
 from pvload.wire import command
@@ -53,7 +54,8 @@ class Calls:
                 answer = self._context.protocol.read_answer(order.method, outcome.response)
             except FormatError as exc:
                 status, details = grpc.StatusCode.INTERNAL, exc.message
-        self._record(order, answer, outcome, status=status, details=details)
+        told = self._record_events(order, outcome) if status is grpc.StatusCode.OK else 0
+        self._record(order, answer, outcome, status=status, details=details, with_answer=not told)
         self._context.outbox.send(
             command.Answered(
                 id=order.id,
@@ -133,6 +135,16 @@ class Calls:
             self._channel = None
         await channel.close(grace=1.0)
 
+    def _record_events(self, order: command.Call, outcome: _Outcome) -> int:
+        """Records the states and health that the answer tells, and says how many; it was read once already."""
+        events = self._context.protocol.read_events(order.method, outcome.response)
+        if events:
+            teller = Teller(order.id, order.population, order.ordinal, sent_ns=outcome.sent_ns)
+            told = EventLog(self._context.recorder, teller)
+            for event in events:
+                told.record(event, outcome.answered_ns)
+        return len(events)
+
     def _record(
         self,
         order: command.Call,
@@ -141,7 +153,9 @@ class Calls:
         *,
         status: grpc.StatusCode,
         details: str,
+        with_answer: bool,
     ) -> None:
+        """with_answer: else it stands in records of its own, and would be one more distinct text each time."""
         recorder = self._context.recorder
         flags = UnaryFlag.OPERATOR if order.operator else UnaryFlag(0)
         flags |= UnaryFlag.APPLICATION_FAILED if answer.application_failed else UnaryFlag(0)
@@ -158,7 +172,7 @@ class Calls:
             method=recorder.text_id(order.method),
             details=recorder.text_id(details[:TEXT_LIMIT]),
             request=recorder.text_id(_compact(order.arguments)),
-            answer=recorder.text_id(_compact(stable) if stable else ""),
+            answer=recorder.text_id(_compact(stable) if stable and with_answer else ""),
             device=recorder.text_id(str(order.arguments.get("device_id", ""))),
             number=answer.number,
             population=recorder.text_id(order.population),

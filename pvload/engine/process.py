@@ -11,6 +11,7 @@ from pvload.engine.calls import Calls
 from pvload.engine.context import Context
 from pvload.engine.stream import ON_SILENCE, Stream
 from pvload.engine.told import Told, member
+from pvload.engine.watching import Watching
 from pvload.errors import FormatError, PvloadError
 from pvload.wire import command
 from pvload.wire.codes import Abort, EndedBy
@@ -31,6 +32,8 @@ class Engine:
         self._context = context
         self._calls = Calls(context)
         self._streams: dict[int, Stream] = {}
+        self._others: dict[int, Watching] = {}
+        """Streams of events."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._used: dict[int, None] = {}
         self._told = Told(context)
@@ -55,6 +58,11 @@ class Engine:
                 self._claim(order.id)
                 request = self._context.protocol.probe(order.device, order.parameter)
                 self._spawn(self._calls.probe(order, request))
+            case command.Watch():
+                request = self._context.protocol.watch(order.method, order.arguments)
+                watching = Watching(order, request=request, context=self._context)
+                self._claim(order.id)
+                self._begin(order.id, watching)
             case command.Mark():
                 self._mark(order)
             case command.Wanted():
@@ -81,6 +89,8 @@ class Engine:
         by = EndedBy.RUN_END if self._told.run_ended else EndedBy.ENGINE
         for stream in list(self._streams.values()):
             stream.close(by)
+        for other in list(self._others.values()):
+            other.close(by)
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=CLOSE_TIMEOUT_S)
             for task in late:
@@ -111,15 +121,26 @@ class Engine:
         finally:
             del self._streams[stream.order.id]
 
+    def _begin(self, number: int, work: Watching) -> None:
+        self._others[number] = work
+        self._spawn(self._run_other(number, work))
+
+    async def _run_other(self, number: int, work: Watching) -> None:
+        try:
+            await work.run()
+        finally:
+            del self._others[number]
+
     def _close(self, order: command.Close) -> None:
         """Closes a stream; one that just ended by itself has been answered already."""
         style = Abort(member(Abort, order.style))
-        stream = self._streams.get(order.id)
-        if stream is None:
-            return
-        if order.by == "run_end":
-            stream.close(EndedBy.RUN_END)
-        else:
+        stream, other = self._streams.get(order.id), self._others.get(order.id)
+        by = EndedBy.RUN_END if order.by == "run_end" else EndedBy.ORDER
+        if other is not None:
+            other.close(by)
+        elif stream is not None and by is EndedBy.RUN_END:
+            stream.close(by)
+        elif stream is not None:
             stream.leave(style, order.linger_ms)
 
     def _mark(self, order: command.Mark) -> None:

@@ -243,9 +243,13 @@ class Stream:
             )
 
     def mark(self, frames: int) -> None:
-        """Answers Reached when so many frames have come, at once if they have (of 0: how many came so far); FormatError for too many marks."""
+        """Answers Reached when so many frames have come, at once if they have; FormatError for too many marks.
+
+        0: answers how many have come.
+        """
         if self._line.frames >= frames:
-            self._context.outbox.send(command.Reached(id=self.order.id, frames=frames or self._line.frames, at_ns=self._last_ns))
+            frames = frames or self._line.frames
+            self._context.outbox.send(command.Reached(id=self.order.id, frames=frames, at_ns=self._last_ns))
         elif len(self._marks) < MARKS_LIMIT:
             self._marks.add(frames)
         else:

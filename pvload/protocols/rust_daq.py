@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from google.protobuf import descriptor, json_format, message, message_factory
 
-from pvload._pb import daq_pb2
+from pvload._pb import daq_pb2, health_pb2
 from pvload.errors import FormatError
+from pvload.protocols.events import Event
 from pvload.protocols.frame_header import split
-from pvload.protocols.seam import Ending, Frame, Request, UnaryAnswer
+from pvload.protocols.rust_daq_events import read_events
+from pvload.protocols.seam import Ending, Frame, Request, Setting, UnaryAnswer
 from pvload.wire.codes import FrameFlag, Quality
 from pvload.wire.command import Open
 
@@ -28,8 +30,16 @@ _METRICS, _EXPOSURE, _BINNING, _LZ4 = (
 )
 _SERVICES: Final = ("HardwareService", "ControlService", "HealthService")
 _METHODS: Final[dict[str, descriptor.MethodDescriptor]] = {
-    method.name: method for service in _SERVICES for method in daq_pb2.DESCRIPTOR.services_by_name[service].methods
+    method.name: method
+    for service in (
+        *(daq_pb2.DESCRIPTOR.services_by_name[name] for name in _SERVICES),
+        health_pb2.DESCRIPTOR.services_by_name["Health"],
+    )
+    for method in service.methods
 }
+_VALUE_TAG: Final = bytes([daq_pb2.SetParameterRequest.VALUE_FIELD_NUMBER << 3 | 2])
+_LONGEST_VALUE: Final = 127
+"""Bytes of a storm's value: its length is then one byte."""
 
 
 class RustDaq:
@@ -92,14 +102,25 @@ class RustDaq:
         )
 
     def unary(self, method: str, arguments: dict[str, Any]) -> Request:
-        """A call of HardwareService, ControlService or HealthService by its method's name."""
-        found = _unary_method(method)
-        request = message_factory.GetMessageClass(found.input_type)()
-        try:
-            json_format.ParseDict(arguments, request)
-        except json_format.ParseError as exc:
-            raise FormatError(f"arguments of {method}: {exc}") from exc
-        return Request(_path(found), request.SerializeToString())
+        """A call of HardwareService, ControlService, HealthService or grpc.health.v1.Health by its method's name."""
+        return _request(_unary_method(method), arguments)
+
+    def watch(self, method: str, arguments: dict[str, Any]) -> Request:
+        """A call that streams events, by its method's name."""
+        found = _METHODS.get(method)
+        if found is None or not found.server_streaming or method == "StreamFrames":
+            known = sorted(m.name for m in _METHODS.values() if m.server_streaming and m.name != "StreamFrames")
+            raise FormatError(f"the daemon streams no events by {method!r}", hint=f"it has {', '.join(known)}")
+        return _request(found, arguments)
+
+    def read_events(self, method: str, message: bytes) -> tuple[Event, ...]:
+        """The events in an answer or in a stream's message; see `rust_daq_events`."""
+        return read_events(method, message)
+
+    def setting(self, device: str, parameter: str) -> Setting:
+        """SetParameter of one parameter, again and again."""
+        head = daq_pb2.SetParameterRequest(device_id=device, parameter_name=parameter).SerializeToString() + _VALUE_TAG
+        return Setting("SetParameter", _path(_METHODS["SetParameter"]), head, _LONGEST_VALUE, _was_set)
 
     def read_answer(self, method: str, response: bytes) -> UnaryAnswer:
         """The answer's fields, whether it says failure, and whether somebody else had started the camera."""
@@ -142,6 +163,22 @@ def _unary_method(name: str) -> descriptor.MethodDescriptor:
         unary = sorted(m.name for m in _METHODS.values() if not m.server_streaming)
         raise FormatError(f"the daemon has no unary method {name!r}", hint=f"it has {', '.join(unary)}")
     return method
+
+
+def _request(found: descriptor.MethodDescriptor, arguments: dict[str, Any]) -> Request:
+    request = message_factory.GetMessageClass(found.input_type)()
+    try:
+        json_format.ParseDict(arguments, request)
+    except json_format.ParseError as exc:
+        raise FormatError(f"arguments of {found.name}: {exc}") from exc
+    return Request(_path(found), request.SerializeToString())
+
+
+def _was_set(response: bytes) -> bool:
+    try:
+        return bool(daq_pb2.SetParameterResponse.FromString(response).success)
+    except message.DecodeError:
+        return False
 
 
 def _parsed(kind: type[message.Message], response: bytes) -> message.Message:

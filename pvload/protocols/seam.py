@@ -8,10 +8,13 @@ socket calls `read_head` with what it kept, and gets the same `Frame` as `read_f
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, NamedTuple, Protocol
 
+from pvload.errors import FormatError
+from pvload.protocols.events import Event
 from pvload.wire.codes import Payload
 from pvload.wire.command import Open
 from pvload.wire.event import FRAME_STRUCT, Kind
@@ -57,6 +60,26 @@ class Request(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """A call that sets one parameter, whose request is the same bytes but for the value at its end."""
+
+    method: str
+    path: str
+    head: bytes
+    longest: int
+    """Bytes of a value, at most."""
+    succeeded: Callable[[bytes], bool]
+    """Whether an answer with status OK says that the value was taken."""
+
+    def message(self, value: str) -> bytes:
+        """The request; FormatError for a value that is too long."""
+        data = value.encode()
+        if len(data) > self.longest:
+            raise FormatError(f"value {value[:40]!r} has {len(data)} bytes, expected {self.longest} at most")
+        return self.head + bytes((len(data),)) + data
+
+
+@dataclass(frozen=True, slots=True)
 class UnaryAnswer:
     """What a unary call that the transport brought back with status OK really said."""
 
@@ -99,6 +122,19 @@ class StreamProtocol(Protocol):
 
     def read_answer(self, method: str, response: bytes) -> UnaryAnswer:
         """The answer to that call; FormatError if the bytes are none."""
+        ...
+
+    def watch(self, method: str, arguments: dict[str, Any]) -> Request:
+        """A call that streams events; FormatError for an unknown method or argument."""
+        ...
+
+    def read_events(self, method: str, message: bytes) -> tuple[Event, ...]:
+        """The events in a unary answer or in one message of a stream of them, none for a method that tells none;
+        FormatError if the bytes are no such message."""
+        ...
+
+    def setting(self, device: str, parameter: str) -> Setting:
+        """The call that sets a parameter, prepared for thousands of values a second."""
         ...
 
     def probe(self, device: str, parameter: str) -> Request:

@@ -6,6 +6,7 @@ the exception: it writes messages that are already serialised, by itself.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
@@ -82,11 +83,21 @@ def _answered(
 
 def _streamed(work: Callable[[Message, Context], AsyncIterator[Message]]) -> Callable[..., AsyncIterator[Message]]:
     async def call(request: Message, context: Context) -> AsyncIterator[Message]:
+        messages = work(request, context)
+        # As in the daemon: a call stands, and its headers are out, before there is anything to tell.
+        first = asyncio.ensure_future(anext(messages, None))
         try:
-            async for message in work(request, context):
+            await asyncio.sleep(0)
+            if not (first.done() and first.exception()):
+                await context.send_initial_metadata(())
+            message = await first
+            while message is not None:
                 yield message
+                message = await anext(messages, None)
         except RefusedError as refused:
             await context.abort(refused.code, refused.message)
+        finally:
+            first.cancel()
 
     return call
 
