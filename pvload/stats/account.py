@@ -212,6 +212,9 @@ class Account:
         )
 
     def _unary(self, row: np.void, texts: Texts) -> None:
+        if texts.text(int(row["population"])):
+            self._stopped(row, texts)
+            return
         method = texts.text(int(row["method"]))
         tally = self.unary.setdefault(method, UnaryTally(method))
         t_ns, sent_ns = int(row["t_ns"]), int(row["sent_ns"])
@@ -224,12 +227,16 @@ class Account:
         if failed:
             tally.errors[failed] += 1
             tally.examples.add(Moment(t_ns, f"{failed} {details}".strip()))
-        if method.rpartition("/")[2] == "StopStream":
-            device, number = texts.text(int(row["device"])), int(row["number"])
-            if len(self.stops) < LIST_LIMIT:
-                self.stops.append((sent_ns, device))
-            if number >= 0:
-                self.captured[device] = (t_ns, number)
+        self._stopped(row, texts)
+
+    def _stopped(self, row: np.void, texts: Texts) -> None:
+        if texts.text(int(row["method"])).rpartition("/")[2] != "StopStream":
+            return
+        device, number = texts.text(int(row["device"])), int(row["number"])
+        if len(self.stops) < LIST_LIMIT:
+            self.stops.append((int(row["sent_ns"]), device))
+        if number >= 0:
+            self.captured[device] = (int(row["t_ns"]), number)
 
     def _line(self, row: np.void, texts: Texts) -> None:
         code = int(row["code"])
@@ -249,6 +256,8 @@ class Account:
     def _note(self, row: np.void, texts: Texts) -> None:
         code, text = int(row["code"]), texts.text(int(row["text"]))
         name = _NOTE_NAMES.get(code, f"note_{code}")
+        if code == NoteClass.RESTORED and not row["value"]:
+            name = "not_restored"
         self.note_counts[name] += 1
         self.notes.add(Moment(int(row["t_ns"]), text, name))
         told = code in (NoteClass.WITNESS_PRESENT, NoteClass.WITNESS_MISSING)

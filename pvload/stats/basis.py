@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pvload.stats.camera_runs import CameraRuns
+from pvload.stats.changes_seen import ChangesSeen
 from pvload.stats.histogram import Int64s
+from pvload.stats.tenths import Tenths
 from pvload.stats.timeline import LATE_NS, Timeline
 
 
@@ -29,6 +32,10 @@ class Basis:
     target_offset_ns: int = 0
     """Target's clock minus ours; without a probe before the first frame, what makes that frame's age 0."""
     offset_known: bool = False
+    gaps: Tenths | None = None
+    """Gaps between frames of any stream, where a storm makes them worth keeping."""
+    runs: CameraRuns = field(default_factory=CameraRuns)
+    seen: ChangesSeen = field(default_factory=ChangesSeen)
 
     def window(self, at_ns: int) -> int:
         """Number of the window that holds at_ns; may be negative."""

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from pvload.stats.basis import Basis
+from pvload.stats.call_changes import CallChanges
 from pvload.stats.call_gaps import CallGaps
 from pvload.stats.config import FoldConfig
 from pvload.stats.due import Stretch, count_due
@@ -63,6 +64,9 @@ class CallFold:
         self._aged_window: int | None = None
         self._aged = Histogram()
         self._grid_last: int | None = None
+        self._changes = CallChanges(opening, subscriber.name, basis, config)
+        self._shape: tuple[int, int, float] | None = None
+        """Width, height and exposure of the latest frame: another one begins another grid."""
 
     def accept(self, at_ns: int) -> None:
         """The server accepted the call: by its headers or by the first frame, whichever came first."""
@@ -96,7 +100,8 @@ class CallFold:
         )
         self._count(rows, columns)
         loss = self.steps.add(columns)
-        self._grid(columns, loss)
+        self._changes.frames(rows, columns, loss)
+        self._grid(rows, columns, loss)
         self._windows(rows, columns)
         self._missing(loss)
         self._settle(self.last_ns, rows, columns, loss)
@@ -106,11 +111,15 @@ class CallFold:
         if self.accepted:
             self._settle(min(until_ns, self._timeline.close_ns), None, None, None)
 
-    def close(self, at_ns: int) -> None:
+    def close(self, at_ns: int, *, by_server: bool = False) -> None:
         """The call is over at at_ns, or the run before it: an open gap is cut there."""
+        by_server &= at_ns <= self._timeline.close_ns
         at_ns = max(min(at_ns, self._timeline.close_ns), self.opening.opened_ns)
         self.settle(at_ns)
+        if self.accepted:
+            self._changes.close(at_ns, by_server=by_server)
         if self.gaps.since is not None:
+            self._run_silent(at_ns)
             self.gaps.cut(max(at_ns, self.gaps.since))
         if self.accepted:
             self.tally.open_ns += at_ns - self.opening.opened_ns
@@ -190,11 +199,13 @@ class CallFold:
             begin = span.begin_ns
         return begin
 
-    def _grid(self, columns: Columns, loss: Loss) -> None:
-        """Feeds runs of rising frame numbers to the grid; a restart or a frame out of order begins anew."""
+    def _grid(self, rows: Records, columns: Columns, loss: Loss) -> None:
+        """Feeds runs of rising frame numbers to the grid; a restart, a frame out of order or another setting, which
+        may give another period, begins anew."""
         start = 0
         breaks = np.flatnonzero(np.diff(columns.number) < 1) + 1 if len(columns) > 1 else np.zeros(0, np.int64)
         odd = {int(row) for row in breaks} | set(loss.restarts) | set(loss.duplicates)
+        odd.update(self._reshaped(rows))
         if self._grid_last is not None and int(columns.number[0]) <= self._grid_last:
             odd.add(0)
         for row in sorted(odd):
@@ -204,6 +215,17 @@ class CallFold:
             start = row
         if len(columns) > start:
             self._feed(columns, start, len(columns))
+
+    def _reshaped(self, rows: Records) -> list[int]:
+        """Rows that show another size or exposure than the row before them."""
+        width, height, exposure = rows["width"], rows["height"], rows["exposure_ms"]
+        changed = (width[1:] != width[:-1]) | (height[1:] != height[:-1]) | (exposure[1:] != exposure[:-1])
+        found: list[int] = (np.flatnonzero(changed) + 1).tolist()
+        first = (int(width[0]), int(height[0]), float(exposure[0]))
+        if self._shape is not None and self._shape != first:
+            found.append(0)
+        self._shape = (int(width[-1]), int(height[-1]), float(exposure[-1]))
+        return found
 
     def _feed(self, columns: Columns, start: int, stop: int) -> None:
         part = slice(start, stop)
@@ -250,12 +272,15 @@ class CallFold:
                 self._due_from = span.begin_ns if self._due_from is None else self._due_from
                 self.subscriber.due(span.begin_ns)
             elif not span.wanted and self.gaps.since is not None:
+                self._run_silent(span.begin_ns)
                 self.gaps.cut(span.begin_ns)
                 self.subscriber.silence.stop(span.begin_ns)
             end_ns = min(span.end_ns, until_ns)
             if span.wanted:
                 stretch = Stretch(span.begin_ns, end_ns, self._judged_from(end_ns), self._rate(span))
                 count_due(stretch, self._basis, tally=self.tally, window=self.windows.window)
+            if not span.wanted:
+                self._stopped(span, columns, start)
             if columns is None or rows is None or loss is None:
                 continue
             whole = span is spans[-1]
@@ -268,6 +293,38 @@ class CallFold:
                 self.gaps.number_before = int(columns.number[stop - 1])
             start = stop
         self.cursor_ns = until_ns
+
+    def _run(self, span: Span, columns: Columns, part: tuple[int, int], gaps: Int64s) -> None:
+        """Frames [start, stop) of one wanted stretch, and the gaps between them."""
+        if span.edge is None:
+            return
+        run = self._basis.runs.run(self.opening.device, span.edge.run, span.edge.run_ns)
+        start, stop = part
+        run.arrived(
+            self.subscriber.name,
+            stop - start,
+            first_ns=int(columns.t_ns[start]),
+            last_number=int(columns.number[start:stop].max()),
+        )
+        if gaps.size:
+            run.longest_ns = max(run.longest_ns, int(gaps.max()))
+
+    def _run_silent(self, until_ns: int) -> None:
+        """No frame came any more until the stretch, or the call, ended."""
+        edge = self._edges.at(until_ns - 1)
+        if edge is not None and self.gaps.since is not None and self.gaps.is_inner:
+            run = self._basis.runs.run(self.opening.device, edge.run, edge.run_ns)
+            run.longest_ns = max(run.longest_ns, until_ns - self.gaps.since)
+
+    def _stopped(self, span: Span, columns: Columns | None, start: int) -> None:
+        """The camera is stopped by plan while the stream is open: frames may still come for a moment."""
+        if span.edge is None:
+            return
+        last_ns = None
+        if columns is not None:
+            stop = int(np.searchsorted(columns.t_ns, span.end_ns))
+            last_ns = int(columns.t_ns[stop - 1]) if stop > start else None
+        self._basis.runs.stop(self.opening.device, span.edge.run, span.edge.run_ns, last_ns)
 
     def _judged_from(self, by_ns: int) -> int:
         """When warm-up is over, as far as by_ns can know; a sender without a frame counts from when it was due."""
@@ -288,7 +345,9 @@ class CallFold:
         judged = start + int(np.searchsorted(t_ns, judged_from))
         self._sample_rate(gaps, judged - start, first_is_inner=inner_before)
         self._judge(rows, columns, (judged, stop), loss)
-        check_plan(rows[start:stop], t_ns, span, self.opening, self._config.plan, self.tally)
+        pending = self._changes.pending(int(t_ns[0]), int(t_ns[-1]))
+        check_plan(rows[start:stop], t_ns, span, self.opening, self._config.plan, self.tally, pending)
+        self._run(span, columns, part, gaps if inner_before else gaps[1:])
         if self.opening.max_fps == 0 and self._timeline.late.within(int(t_ns[0]) - LAG_REACH_NS, int(t_ns[-1]) + 1):
             self._lag_losses(span, t_ns, loss)
 
@@ -379,7 +438,8 @@ class CallFold:
             tally.frames_sent, tally.frames_dropped = tally.server.frames_sent, tally.server.frames_dropped
         unstated = tally.rates.pop((0.0, False), 0)
         if unstated:
-            measured = NS_PER_S / float(np.median(self._rates)) if self._rates.size >= RATE_LEAST else 0.0
+            usual = float(np.median(self._rates)) if self._rates.size >= RATE_LEAST else 0.0
+            measured = NS_PER_S / usual if usual > 0 else 0.0
             tally.rates[(measured, False)] += unstated
 
 

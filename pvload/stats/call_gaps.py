@@ -116,6 +116,8 @@ class CallGaps:
 
     def _window_gaps(self, gaps: Int64s, begins: Int64s, ends: Int64s) -> None:
         """The longest gap of each window: a gap belongs to the window it ends in, and, cut, to those it fills."""
+        if self._basis.gaps is not None:
+            self._basis.gaps.longest(begins, ends, gaps)
         first, last = self._basis.window(int(begins[0])), self._basis.window(int(ends[-1]))
         if first == last:
             window = self._windows.window(first)

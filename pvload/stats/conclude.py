@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pvload.stats.concluding_around import around_of
 from pvload.stats.config import FoldConfig
 from pvload.stats.figures import NS_PER_S, Scope, figures, seconds
 from pvload.stats.merge import Whole, on_axis, shifted, wholes
@@ -47,6 +48,7 @@ def conclude(senders: list[SenderFold], config: FoldConfig, rejected: int) -> Su
         notes=notes,
         note_counts=note_counts,
         run_windows=together(subscribers, facts, grid_ns(subscribers, facts)),
+        around=around_of(senders, facts, config),
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from pvload.profiles.schema import Profile
+from pvload.profiles.users import Change
 
 NS_PER_S: Final = 1_000_000_000
 DEFAULT_STALL_S: Final = 2.0
+DEFAULT_EFFECT_S: Final = 2.0
 WINDOW_NS: Final = 60 * NS_PER_S
 
 
@@ -38,6 +41,17 @@ class FoldConfig:
     paced_by_exposure: bool = True
     name: str = ""
     run_id: str = ""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """Population -> its kind."""
+    effects_ns: Mapping[str, int] = field(default_factory=dict)
+    """Population of changers -> how long the effect of a change may take; the timeline's under the empty name."""
+    storms: Mapping[str, str] = field(default_factory=dict)
+    """Population that offers calls on a schedule -> the parameter it sets. If there is one, the gaps between frames
+    are kept by the tenth of a second."""
+
+    def effect_ns(self, population: str) -> int:
+        """How long the effect of this population's changes may take."""
+        return self.effects_ns.get(population, round(DEFAULT_EFFECT_S * NS_PER_S))
 
 
 def fold_config(profile: Profile, run_id: str = "") -> FoldConfig:
@@ -48,6 +62,8 @@ def fold_config(profile: Profile, run_id: str = "") -> FoldConfig:
     camera = profile.camera
     threshold_s = profile.criteria.longest_stall_s or DEFAULT_STALL_S
     period_s = 1.0 / camera.rate_hz if camera.rate_hz > 0 else camera.exposure_ms / 1000 * camera.paced_by_exposure
+    if camera.paced_by_exposure:
+        period_s = max([period_s, *(ms / 1000 for ms in _exposures_ms(profile))])
     slowest_s = max([period_s, *(1.0 / users.max_fps for users in profile.users if users.max_fps > 0)])
     width, height = _region(profile)
     binning_x, binning_y = camera.binning
@@ -67,7 +83,37 @@ def fold_config(profile: Profile, run_id: str = "") -> FoldConfig:
         paced_by_exposure=camera.paced_by_exposure,
         name=profile.run.name,
         run_id=run_id,
+        kinds={users.name: users.kind for users in profile.users},
+        effects_ns=_effects_ns(profile),
+        storms={
+            users.name: users.changes.parameters[0] if users.changes.parameters else ""
+            for users in profile.users
+            if users.changes is not None and users.changes.mode == "storm"
+        },
     )
+
+
+def _effects_ns(profile: Profile) -> dict[str, int]:
+    found = {
+        users.name: round(users.changes.effect_within * NS_PER_S)
+        for users in profile.users
+        if users.changes is not None
+    }
+    sets = [action.within for action in profile.timeline if action.action == "set"]
+    return found | ({"": round(max(sets) * NS_PER_S)} if sets else {})
+
+
+def _exposures_ms(profile: Profile) -> list[float]:
+    """Every exposure that the plan may set later on."""
+    planned: list[Change] = [action.change for action in profile.timeline if action.change is not None]
+    walked: list[float] = []
+    for users in profile.users:
+        if users.changes is None or users.changes.mode == "storm":
+            continue
+        planned += users.changes.steps
+        if users.changes.mode == "walk":
+            walked += [high for name, (_, high) in users.changes.ranges.items() if name.endswith("exposure_ms")]
+    return [change.exposure_ms for change in planned if change.exposure_ms is not None] + walked
 
 
 def _region(profile: Profile) -> tuple[int, int]:

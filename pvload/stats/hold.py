@@ -19,7 +19,7 @@ from pvload.wire.event import Kind, Records
 FOLD_ROWS: Final = 65_536
 """So many new rows (6 MiB) are folded at once."""
 _TELLING: Final = np.zeros(256, np.bool_)
-_TELLING[[Kind.TEXT, Kind.WANTED, Kind.END, Kind.LAG, Kind.PROBE, Kind.OPENED]] = True
+_TELLING[[Kind.TEXT, Kind.WANTED, Kind.END, Kind.LAG, Kind.PROBE, Kind.OPENED, Kind.CHANGE, Kind.OFFERED]] = True
 
 Teller = Callable[[np.void, int, int], None]
 """Called with each record that others must know of in advance, its number and the earliest time it may act from."""

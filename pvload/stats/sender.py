@@ -21,17 +21,22 @@ from pvload.stats.sound import Soundness
 from pvload.stats.subscriber import SilenceNote, SubscriberFold
 from pvload.stats.summary import LIST_LIMIT
 from pvload.stats.tally import Tally
+from pvload.stats.tenths import Tenths
 from pvload.stats.told import Told, read
 from pvload.stats.windows import Windows
 from pvload.wire.batch import Hello
 from pvload.wire.codes import EndedBy, UserChange
-from pvload.wire.event import LAYOUTS, Kind, Records
+from pvload.wire.event import LAYOUTS, Kind, Records, rows_of
 
 _OF_CALLS: Final = np.zeros(256, np.bool_)
 _OF_CALLS[[Kind.FRAME, Kind.OPENED, Kind.HEADERS, Kind.ENDED, Kind.FOLDED, Kind.WAIT_TIMEOUT]] = True
 _TOLD: Final = np.zeros(256, np.bool_)
-_TOLD[[Kind.TEXT, Kind.WANTED, Kind.END, Kind.LAG]] = True
+_TOLD[[Kind.TEXT, Kind.WANTED, Kind.END, Kind.LAG, Kind.CHANGE, Kind.OFFERED]] = True
 """Kinds that are wholly dealt with in advance."""
+_MANY: Final = (Kind.CALLED, Kind.PARAMETER, Kind.OBSERVABLE)
+"""Kinds that come by the thousand and are taken kind by kind."""
+_APART: Final = _OF_CALLS | _TOLD
+_APART[list(_MANY)] = True
 LIVE_SPAN_NS: Final = 5_000_000_000
 LIVE_BATCHES: Final = 4096
 """Most batches kept for the live rate; with more of them in five seconds the rate reads low."""
@@ -73,9 +78,15 @@ class SenderFold:
         self.config = config
         self.hello: Hello | None = None
         self.hold = Hold()
-        self.basis = Basis(window_ns=config.window_ns, warm_up_ns=config.warm_up_ns, successor=False)
+        self.basis = Basis(
+            window_ns=config.window_ns,
+            warm_up_ns=config.warm_up_ns,
+            successor=False,
+            gaps=Tenths() if config.storms else None,
+        )
         self.account = Account()
-        self.told = Told(self.basis, self.account)
+        self.told = Told(self.basis, self.account, config)
+        self.around = self.told.around
         self.texts = self.told.texts
         self.calls: dict[int, CallFold] = {}
         self.subscribers: dict[str, SubscriberFold] = {}
@@ -145,8 +156,13 @@ class SenderFold:
             mine = _OF_CALLS[part_kinds]
             places = np.flatnonzero(part_kinds == Kind.OPENED) + place + start
             self._calls(part if mine.all() else part[mine], places)
-            for at in np.flatnonzero(~mine & ~_TOLD[part_kinds]):
+            if mine.all():
+                continue
+            for at in np.flatnonzero(~_APART[part_kinds]):
                 self._other(Kind(int(part_kinds[at])), part[at])
+            for kind in _MANY:
+                if (part_kinds == kind).any():
+                    self.around.many(kind, rows_of(part, kind))
         self.folded_to_ns = self.hold.folded_ns
 
     def finish(self) -> None:
@@ -249,7 +265,7 @@ class SenderFold:
             call.refuse()
             call.tally.admission_refused += int(t_ns <= closed)
         else:
-            call.close(t_ns)
+            call.close(t_ns, by_server=by is EndedBy.SERVER)
             self._ended(call, by, closed)
             if by is EndedBy.SERVER and t_ns <= closed:
                 _server_ended(call, status)
@@ -295,6 +311,7 @@ class SenderFold:
             self._user(row)
         else:
             self.account.take(kind, row, self.texts)
+            self.around.take(kind, row)
 
     def _user(self, row: np.void) -> None:
         change = int(row["code"])

@@ -9,12 +9,13 @@ edge is found by the record's place alone, so the way records are cut into batch
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from pvload.stats.histogram import Int64s
+from pvload.stats.planned_changes import Planned, PlannedChanges
 
 HOLD_NS: Final = 2_000_000_000
 LATE_NS: Final = 100_000_000
@@ -37,6 +38,10 @@ class Edge:
     binning_y: int
     exposure_ms: float
     place: int
+    run_ns: int = 0
+    """When this stretch of wanting, or of not wanting, began: edges that only change values do not begin one."""
+    run: int = 0
+    """Its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,23 @@ class Edges:
 
     def told(self, edge: Edge) -> None:
         """Appends the next edge."""
-        self.edges.append(edge)
+        last = self.edges[-1] if self.edges else None
+        if last is not None and last.wanted == edge.wanted:
+            self.edges.append(replace(edge, run_ns=last.run_ns, run=last.run))
+        else:
+            self.edges.append(replace(edge, run_ns=edge.at_ns, run=0 if last is None else last.run + 1))
+
+    def at(self, at_ns: int) -> Edge | None:
+        """The edge in force at at_ns; None before the first one."""
+        found = bisect_right(self.edges, at_ns, key=lambda edge: edge.at_ns)
+        return self.edges[found - 1] if found else None
+
+    def off_after(self, at_ns: int) -> int:
+        """When the device is first not wanted any more after at_ns, as far as it is known; else FOREVER."""
+        for edge in self.edges[bisect_right(self.edges, at_ns, key=lambda edge: edge.at_ns) :]:
+            if not edge.wanted:
+                return edge.at_ns
+        return FOREVER
 
     def known_before(self, place: int) -> bool:
         """Whether a plan for this device was told before record `place`: else the device is wanted from open."""
@@ -145,6 +166,16 @@ class Timeline:
         self.late = Lateness()
         self.first_frame_ns: int | None = None
         self.first_wanted_ns: int | None = None
+        self.changes: dict[str, PlannedChanges] = {}
+        """Device -> what it was told to change."""
+
+    def change(self, change: Planned) -> None:
+        """Takes a CHANGE record."""
+        self.changes_of(change.device).told(change)
+
+    def changes_of(self, device: str) -> PlannedChanges:
+        """The changes of `device`, made when first asked for."""
+        return self.changes.setdefault(device, PlannedChanges())
 
     def edges(self, device: str) -> Edges:
         """The edges of `device`, made when first asked for."""

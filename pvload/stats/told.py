@@ -8,20 +8,26 @@ from __future__ import annotations
 import numpy as np
 
 from pvload.stats.account import Account
+from pvload.stats.around_fold import AroundFold
 from pvload.stats.basis import Basis
+from pvload.stats.config import FoldConfig
+from pvload.stats.planned_changes import Planned, Shows
 from pvload.stats.texts import Texts
 from pvload.stats.timeline import Edge
 from pvload.stats.witness import ProbeNote
+from pvload.wire.codes import ChangeFlag
 from pvload.wire.event import LAYOUTS, Kind
 
 
 class Told:
     """Puts such records where the fold looks for them."""
 
-    def __init__(self, basis: Basis, account: Account) -> None:
+    def __init__(self, basis: Basis, account: Account, config: FoldConfig) -> None:
         self.basis = basis
         self.account = account
         self.texts = Texts()
+        self._config = config
+        self.around = AroundFold(config, self.texts)
         self.is_engine = True
         """Whether its lag is the generator's."""
         self.begins_ns: int | None = None
@@ -51,6 +57,10 @@ class Told:
                 self.begins(t_ns)
                 self._origin(t_ns)
                 self.first_opened_ns = t_ns if self.first_opened_ns is None else self.first_opened_ns
+            case Kind.CHANGE:
+                self._change(row, earliest_ns)
+            case Kind.OFFERED:
+                self.around.offered(row, earliest_ns)
             case Kind.PROBE:
                 self.account.probe(_probe(row), before_frames=timeline.first_frame_ns is None)
             case _:
@@ -72,6 +82,31 @@ class Told:
                 exposure_ms=float(row["exposure_ms"]),
                 place=place,
             ),
+        )
+
+    def _change(self, row: np.void, earliest_ns: int) -> None:
+        device = self.texts.text(int(row["device"]))
+        population = self.texts.text(int(row["population"]))
+        self.basis.timeline.change(
+            Planned(
+                number=int(row["ref"]),
+                again=bool(int(row["flags"]) & ChangeFlag.AGAIN),
+                device=device,
+                kind=int(row["code"]),
+                text=self.texts.text(int(row["text"])),
+                by=f"{population}/{int(row['ordinal'])}" if population else "",
+                at_ns=max(int(row["t_ns"]), earliest_ns),
+                earliest_ns=earliest_ns,
+                shows=Shows(
+                    width=int(row["width"]),
+                    height=int(row["height"]),
+                    binning_x=int(row["binning_x"]),
+                    binning_y=int(row["binning_y"]),
+                    exposure_ms=float(row["exposure_ms"]),
+                ),
+                rate_hz=float(row["rate_hz"]),
+                effect_ns=self._config.effect_ns(population),
+            )
         )
 
     def begins(self, at_ns: int) -> None:
