@@ -15,6 +15,7 @@ import sys
 from typing import Final
 
 from pvload.clock import SystemClock
+from pvload.engine.idle import IdleSelector
 from pvload.engine.life import Life
 from pvload.engine.outbox import Outbox
 from pvload.lifeline import end_with_parent
@@ -37,8 +38,13 @@ def _private_stdout() -> int:
     return answers
 
 
-async def _live() -> int:
-    life = Life(clock=SystemClock(), commands_fd=sys.stdin.fileno(), outbox=Outbox(_private_stdout()))
+async def _live(selector: IdleSelector) -> int:
+    life = Life(
+        clock=SystemClock(),
+        commands_fd=sys.stdin.fileno(),
+        outbox=Outbox(_private_stdout()),
+        idle_ns=lambda: selector.idle_ns,
+    )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, life.end)
     return await life.live()
 
@@ -50,7 +56,9 @@ def main() -> int:
     _allow_many_connections()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    return asyncio.run(_live())
+    selector = IdleSelector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        return runner.run(_live(selector))
 
 
 if __name__ == "__main__":

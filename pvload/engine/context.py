@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pvload.clock import Clock
@@ -38,6 +40,8 @@ class Context:
     wanting: dict[str, Wanting] = field(default_factory=dict)
     """By device; a device nobody spoke of counts as wanted."""
     changes: PendingChanges = field(default_factory=PendingChanges)
+    idle_ns: Callable[[], int] = time.monotonic_ns
+    """How long the loop has had nothing to do; only differences count."""
     frames: int = 0
     """Frames of all streams since the start."""
     door: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -14,6 +14,7 @@ import os
 import socket
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,7 +56,7 @@ class Parts:
     lag: LagMeter
 
 
-def make(start: command.Start, *, clock: Clock, outbox: Outbox) -> Parts:
+def make(start: command.Start, *, clock: Clock, outbox: Outbox, idle_ns: Callable[[], int]) -> Parts:
     """Everything that `start` asks for, nothing of it running yet; PvloadError says what cannot be had."""
     if start.version != command.VERSION:
         raise FormatError(f"start has version {start.version}, this engine speaks {command.VERSION}")
@@ -81,6 +82,7 @@ def make(start: command.Start, *, clock: Clock, outbox: Outbox) -> Parts:
         recorder=Recorder(spool, clock),
         outbox=outbox,
         inspection=Inspection(),
+        idle_ns=idle_ns,
     )
     shipper = Shipper(start.collector, folder, run=run, clock=clock)
     return Parts(sender=sender, context=context, shipper=shipper, lag=LagMeter(clock))
@@ -89,8 +91,10 @@ def make(start: command.Start, *, clock: Clock, outbox: Outbox) -> Parts:
 class Life:
     """One engine process from its first line to its exit code."""
 
-    def __init__(self, *, clock: Clock, commands_fd: int, outbox: Outbox) -> None:
+    def __init__(self, *, clock: Clock, commands_fd: int, outbox: Outbox, idle_ns: Callable[[], int]) -> None:
+        """idle_ns: how long the loop has had nothing to do."""
         self._clock = clock
+        self._idle_ns = idle_ns
         self._commands_fd = commands_fd
         self._outbox = outbox
         self._engine: Engine | None = None
@@ -118,7 +122,7 @@ class Life:
             start = command.command_from_line(first)
             if not isinstance(start, command.Start):
                 raise FormatError(f"the first command must be start, got {start.NAME!r}")
-            parts = make(start, clock=self._clock, outbox=self._outbox)
+            parts = make(start, clock=self._clock, outbox=self._outbox, idle_ns=self._idle_ns)
         except PvloadError as exc:
             log.error("cannot start: %s", exc)
             self._outbox.send(command.Failed(id=-1, reason=reason(exc)))

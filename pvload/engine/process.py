@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from pvload.engine.calls import Calls
 from pvload.engine.context import Context
+from pvload.engine.storm import Storm
 from pvload.engine.stream import ON_SILENCE, Stream
 from pvload.engine.told import Told, member
 from pvload.engine.watching import Watching
@@ -34,6 +35,7 @@ class Engine:
         self._streams: dict[int, Stream] = {}
         self._others: dict[int, Watching] = {}
         """Streams of events."""
+        self._storms: dict[int, Storm] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._used: dict[int, None] = {}
         self._told = Told(context)
@@ -60,9 +62,11 @@ class Engine:
                 self._spawn(self._calls.probe(order, request))
             case command.Watch():
                 request = self._context.protocol.watch(order.method, order.arguments)
-                watching = Watching(order, request=request, context=self._context)
                 self._claim(order.id)
-                self._begin(order.id, watching)
+                watching = Watching(order, request=request, context=self._context)
+                self._spawn(_kept(self._others, order.id, watching))
+            case command.Storm():
+                self._storm(order)
             case command.Mark():
                 self._mark(order)
             case command.Wanted():
@@ -81,6 +85,8 @@ class Engine:
                 self._told.action(order)
             case command.RunEnd():
                 self._told.run_end(order)
+                for storm in self._storms.values():
+                    storm.close()
             case _:
                 raise FormatError(f"command {order.NAME!r} has no place here")
 
@@ -91,6 +97,8 @@ class Engine:
             stream.close(by)
         for other in list(self._others.values()):
             other.close(by)
+        for storm in self._storms.values():
+            storm.close()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=CLOSE_TIMEOUT_S)
             for task in late:
@@ -112,31 +120,22 @@ class Engine:
         request = self._context.protocol.stream(order)
         self._claim(order.id)
         stream = Stream(order, request=request, ordered_ns=ordered_ns, context=self._context)
-        self._streams[order.id] = stream
-        self._spawn(self._run(stream))
+        self._spawn(_kept(self._streams, order.id, stream))
 
-    async def _run(self, stream: Stream) -> None:
-        try:
-            await stream.run()
-        finally:
-            del self._streams[stream.order.id]
-
-    def _begin(self, number: int, work: Watching) -> None:
-        self._others[number] = work
-        self._spawn(self._run_other(number, work))
-
-    async def _run_other(self, number: int, work: Watching) -> None:
-        try:
-            await work.run()
-        finally:
-            del self._others[number]
+    def _storm(self, order: command.Storm) -> None:
+        setting = self._context.protocol.setting(order.device, order.parameter)
+        storm = Storm(order, setting=setting, context=self._context)
+        self._claim(order.id)
+        self._spawn(_kept(self._storms, order.id, storm))
 
     def _close(self, order: command.Close) -> None:
         """Closes a stream; one that just ended by itself has been answered already."""
         style = Abort(member(Abort, order.style))
         stream, other = self._streams.get(order.id), self._others.get(order.id)
         by = EndedBy.RUN_END if order.by == "run_end" else EndedBy.ORDER
-        if other is not None:
+        if order.id in self._storms:
+            self._storms[order.id].close()
+        elif other is not None:
             other.close(by)
         elif stream is not None and by is EndedBy.RUN_END:
             stream.close(by)
@@ -166,6 +165,26 @@ class Engine:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             log.error("a stream or call failed inside the engine", exc_info=exc)
+
+
+class _Work(Protocol):
+    async def run(self) -> None: ...
+
+
+_AnyWork = TypeVar("_AnyWork", bound=_Work)
+
+
+def _kept(kept: dict[int, _AnyWork], number: int, work: _AnyWork) -> Coroutine[Any, Any, None]:
+    """The work's life, in `kept` from now until its end."""
+    kept[number] = work
+
+    async def live() -> None:
+        try:
+            await work.run()
+        finally:
+            del kept[number]
+
+    return live()
 
 
 def reason(exc: PvloadError) -> str:

@@ -118,6 +118,11 @@ class Recorder:
         with self._lock:
             self._put(kind, ref, record)
 
+    def packed(self, kind: Kind, call: int, record: bytes) -> None:
+        """Records one event that is already packed; no FRAME."""
+        with self._lock:
+            self._put(kind, call, record)
+
     def text_id(self, text: str) -> int:
         """The id of `text`; its TEXT records are made at first use. 0 is the empty text."""
         known = self._texts.get(text)

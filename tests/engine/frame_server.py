@@ -93,6 +93,10 @@ class Server:
         request = daq_pb2.SetParameterRequest.FromString(raw)
         if request.parameter_name == "missing":
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such parameter")
+        if request.parameter_name == "slow":
+            await asyncio.sleep(0.05)
+        if request.parameter_name == "never":
+            await asyncio.Event().wait()
         return daq_pb2.SetParameterResponse(success=False, error_message="refused").SerializeToString()
 
     async def info(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:

@@ -1,0 +1,279 @@
+"""A storm: calls at moments fixed in advance, whatever the server does, on connections of their own.
+
+`in_flight` places send calls; a call that finds all places taken waits, and its latency counts from when it was due.
+The backlog is a number. What stands between a call and its place is told apart: while all places are taken and the
+loop has nothing to do, the server holds it up (`held_ns`); a call sent late though a place was free is the engine's
+own doing (`lateness_ns`), and so is what a busy loop costs. A turn of the loop starts BURST calls at most, so that the
+frames of other streams get their stamps in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+import grpc.aio
+
+from pvload.clock import NS_PER_MS, NS_PER_S
+from pvload.engine.channels import UNARY_WINDOW_BYTES, connect
+from pvload.engine.context import Context
+from pvload.engine.schedule import Schedule
+from pvload.errors import FormatError
+from pvload.protocols.counter import Template
+from pvload.protocols.seam import Setting
+from pvload.wire import command
+from pvload.wire.codes import UnaryFlag
+from pvload.wire.event import CALLED_STRUCT, Kind
+
+_Unary = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+_CALLED: Final = struct.Struct(CALLED_STRUCT)
+
+PLACES_LIMIT: Final = 4096
+PLACES_PER_CONNECTION: Final = 64
+"""Servers admit some hundred calls at once on a connection; beyond it a call would wait in the client unseen."""
+BURST: Final = 16
+ACCOUNT_NS: Final = NS_PER_S
+DRAIN_S: Final = 0.5
+"""How long a storm that ends waits for answers."""
+
+
+@dataclass(slots=True)
+class _Account:
+    """Since the last OFFERED."""
+
+    since_ns: int
+    sent: int = 0
+    answered: int = 0
+    held_ns: int = 0
+    lateness_ns: int = 0
+
+
+class Storm:
+    """One user's storm; `run` is its whole life, `close` ends it. FormatError for an order that cannot be kept."""
+
+    def __init__(self, order: command.Storm, *, setting: Setting, context: Context) -> None:
+        if not 1 <= order.in_flight <= PLACES_LIMIT or order.stride < 1 or order.first < 0 or not order.values:
+            raise FormatError(
+                f"storm {order.id}: in_flight {order.in_flight}, first {order.first}, stride {order.stride}, "
+                f"{len(order.values)} values",
+                hint=f"in_flight is 1 to {PLACES_LIMIT}, counters count up from 0 or more, and there is a value",
+            )
+        self.order = order
+        self._context = context
+        self._setting = setting
+        self._templates = [Template(value) for value in order.values]
+        self._message(0)
+        self._schedule = Schedule(
+            begin_ns=order.begin_ns, step_ns=round(order.step_ms * NS_PER_MS), rates_hz=order.rates_hz
+        )
+        recorder = context.recorder
+        self._population = recorder.text_id(order.population)
+        self._method, self._device = recorder.text_id(setting.method), recorder.text_id(order.device)
+        self._next = 0
+        self._busy = 0
+        self._answered = self._ok = 0
+        self._idle: list[asyncio.Future[None]] = []
+        """Places that wait for a call to become due."""
+        self._places: set[asyncio.Task[None]] = set()
+        self._full_since_ns = 0
+        """The loop's idle time when the last place was taken."""
+        self._free_since_ns = 0
+        self._account = _Account(order.begin_ns)
+        self._under_way: dict[int, tuple[int, grpc.aio.UnaryUnaryCall[bytes, bytes]]] = {}
+        """By number, in the order of sending: when it was sent, and the call. At most in_flight."""
+        self._over = False
+        self._waker: asyncio.Future[None] | None = None
+        """Set while the storm sleeps."""
+        self._full = False
+        """Calls are due and all places are taken: the first one that finds nothing to do any more says so."""
+
+    def __repr__(self) -> str:
+        return f"Storm({self.order.id}, {self._next} sent, {self._busy} under way)"
+
+    def close(self) -> None:
+        """Sends no more calls."""
+        self._over = True
+        self._nudge()
+
+    async def run(self) -> None:
+        """Until it is closed; answers Answered with totals: due, sent, answered, ok."""
+        connections = -(-self.order.in_flight // PLACES_PER_CONNECTION)
+        channels = [connect(self._context.endpoint, UNARY_WINDOW_BYTES) for _ in range(connections)]
+        try:
+            await self._offer([channel.unary_unary(self._setting.path) for channel in channels])
+            ended_ns = self._context.clock.monotonic_ns()
+            for waiting in self._idle:
+                waiting.cancel()
+            if self._places:
+                await asyncio.wait(self._places, timeout=DRAIN_S)
+        finally:
+            for place in self._places:
+                place.cancel()
+            if self._places:
+                await asyncio.wait(self._places)
+            for channel in channels:
+                await channel.close()
+        self._record_offered(ended_ns)
+        self._say_totals(ended_ns)
+
+    async def _offer(self, calls: list[_Unary]) -> None:
+        """Gives due calls to free places until the storm is over, and accounts for it once a second."""
+        clock = self._context.clock
+        account_ns = self._schedule.boundary_ns(self.order.begin_ns, ACCOUNT_NS)
+        while not self._over:
+            now_ns = clock.monotonic_ns()
+            while now_ns >= account_ns:
+                self._expire(now_ns)
+                self._record_offered(account_ns)
+                account_ns = self._schedule.boundary_ns(account_ns, ACCOUNT_NS)
+            behind = self._schedule.due_by(now_ns) - self._next
+            woken = self._wake(min(behind, BURST), calls)
+            if woken and behind > woken:
+                await asyncio.sleep(0)
+                continue
+            self._full = behind > woken
+            until_ns = account_ns
+            if behind <= woken:
+                until_ns = min(account_ns, self._schedule.due_ns(self._next + woken))
+            await self._sleep((until_ns - now_ns) / NS_PER_S)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Until then, or until there is something to do before."""
+        loop = asyncio.get_running_loop()
+        self._waker = loop.create_future()
+        handle = loop.call_later(max(seconds, 0.0), self._nudge)
+        try:
+            await self._waker
+        finally:
+            handle.cancel()
+            self._waker = None
+
+    def _nudge(self) -> None:
+        if self._waker is not None and not self._waker.done():
+            self._waker.set_result(None)
+
+    def _wake(self, wanted: int, calls: list[_Unary]) -> int:
+        """Wakes places for so many calls, new ones where none waits, and says for how many there was one."""
+        woken = 0
+        while woken < wanted:
+            if self._idle:
+                self._idle.pop().set_result(None)
+            elif len(self._places) < self.order.in_flight:
+                place = asyncio.get_running_loop().create_task(self._place(calls[len(self._places) % len(calls)]))
+                self._places.add(place)
+            else:
+                break
+            woken += 1
+        return woken
+
+    async def _place(self, call: _Unary) -> None:
+        """Takes due calls one after another, and waits to be woken when there is none."""
+        clock, schedule = self._context.clock, self._schedule
+        while not self._over:
+            due_ns = schedule.due_ns(self._next)
+            now_ns = clock.monotonic_ns()
+            if due_ns > now_ns:
+                waiting = asyncio.get_running_loop().create_future()
+                self._idle.append(waiting)
+                if self._full:
+                    self._nudge()
+                await waiting
+                continue
+            number = self._next
+            self._next = number + 1
+            await self._send(call, number, due_ns, now_ns)
+
+    async def _send(self, multicallable: _Unary, number: int, due_ns: int, sent_ns: int) -> None:
+        context, account = self._context, self._account
+        message, counter = self._message(number)
+        account.sent += 1
+        account.lateness_ns = max(account.lateness_ns, sent_ns - max(due_ns, self._free_since_ns))
+        self._busy += 1
+        if self._busy == self.order.in_flight:
+            self._full_since_ns = context.idle_ns()
+        status, flags = 0, 0
+        # Without a deadline of gRPC's own, which costs a fifth of a call; `_expire` keeps it.
+        call = multicallable(message, metadata=context.endpoint.metadata or None)
+        self._under_way[number] = (sent_ns, call)
+        try:
+            response = await call
+            if self._setting.succeeded(response):
+                self._ok += 1
+            else:
+                flags = int(UnaryFlag.APPLICATION_FAILED)
+        except grpc.aio.AioRpcError as exc:
+            status = exc.code().value[0]
+        except asyncio.CancelledError:
+            if number in self._under_way:
+                raise
+            status = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+        finally:
+            answered_ns = context.clock.monotonic_ns()
+            self._under_way.pop(number, None)
+            if self._busy == self.order.in_flight:
+                self._account.held_ns += max(0, context.idle_ns() - self._full_since_ns)
+                self._free_since_ns = answered_ns
+            self._busy -= 1
+        self._answered += 1
+        self._account.answered += 1
+        values = (due_ns, sent_ns, counter, status, self._population, self.order.ordinal, self._method, self._device)
+        record = _CALLED.pack(Kind.CALLED, flags, 0, self.order.id, answered_ns, *values)
+        context.recorder.packed(Kind.CALLED, self.order.id, record)
+
+    def _expire(self, now_ns: int) -> None:
+        """Cancels the calls that have been under way for longer than they may; looked at once an account."""
+        oldest_ns = now_ns - round(self.order.timeout_ms * NS_PER_MS)
+        while self._under_way:
+            number, (sent_ns, call) = next(iter(self._under_way.items()))
+            if sent_ns > oldest_ns:
+                return
+            del self._under_way[number]
+            call.cancel()
+
+    def _message(self, number: int) -> tuple[bytes, int]:
+        """The request of a call, and the counter that its value carries."""
+        template = self._templates[number % len(self._templates)]
+        value, counter = template.value(self.order.first + number * self.order.stride)
+        return self._setting.message(value), counter
+
+    def _record_offered(self, t_ns: int) -> None:
+        account = self._account
+        if t_ns <= account.since_ns:
+            return
+        held_ns = account.held_ns
+        if self._busy == self.order.in_flight:
+            idle_ns = self._context.idle_ns()
+            held_ns += max(0, idle_ns - self._full_since_ns)
+            self._full_since_ns = idle_ns
+        self._context.recorder.append(
+            Kind.OFFERED,
+            ref=self.order.id,
+            t_ns=t_ns,
+            interval_ns=t_ns - account.since_ns,
+            rate_hz=self._schedule.rate_hz(t_ns - 1),
+            due=self._schedule.due_by(t_ns - 1) - self._schedule.due_by(account.since_ns - 1),
+            sent=account.sent,
+            answered=account.answered,
+            held_ns=min(held_ns, t_ns - account.since_ns),
+            lateness_ns=account.lateness_ns,
+            population=self._population,
+            ordinal=self.order.ordinal,
+        )
+        self._account = _Account(t_ns)
+
+    def _say_totals(self, ended_ns: int) -> None:
+        due = self._schedule.due_by(ended_ns - 1)
+        totals = {"due": due, "sent": self._next, "answered": self._answered, "ok": self._ok}
+        self._context.outbox.send(
+            command.Answered(
+                id=self.order.id,
+                status=grpc.StatusCode.OK.name,
+                details="",
+                answer=totals,
+                sent_ns=self.order.begin_ns,
+                answered_ns=ended_ns,
+            )
+        )
