@@ -53,7 +53,7 @@ class ParameterChanger(SeatedUser):
             self._one_by_one(run, seat.ordinal, changes)
 
     def changes(self, run: StationRun, ordinal: int) -> Iterator[Change]:
-        """What is changed, one after another; for a sequence of your own, override this."""
+        """What is changed, one after another."""
         planned = self.planned(run).changes or Changes()
         if planned.mode == "sequence":
             yield from itertools.cycle(planned.steps)

@@ -143,8 +143,8 @@ def _raise_in_main(exc: BaseException) -> None:
 def install(*own: type[PvloadUser]) -> dict[str, type[PvloadUser]]:
     """Makes pvload part of this Locust; gives the user classes of the profile, for the locustfile's namespace.
 
-    own: user classes of the locustfile. With any, the run has their populations, and the profile's operator, and no
-    others. A profile that cannot be read ends the process with 2 and one clear message.
+    own: user classes of the locustfile; they take the place of the profile's populations of their kinds. A profile that
+    cannot be read ends the process with 2 and one clear message.
     """
     place = Placeholder()
     try:

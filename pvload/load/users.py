@@ -105,20 +105,19 @@ def population_of(one: type[PvloadUser]) -> Users:
 
 
 def users_override(profile: Profile, own: Sequence[type[PvloadUser]]) -> str:
-    """What makes the own classes' populations those of the profile, as an override of it; an operator stays.
+    """What makes the own classes' populations those of the profile, as an override of it.
 
-    A population of the profile that an own class names by its name alone (it states none) stays as it is.
+    Own classes take the place of the profile's populations of their kinds; populations of other kinds stay. A class
+    that states no population and bears the name of one of the profile's is for that one as it is.
     """
-    populations = {one.name: one for one in profile.users if one.kind == "operator"}
+    kinds = {one.kind for one in own}
     known = {one.name: one for one in profile.users}
+    populations = {one.name: one for one in profile.users if one.kind not in kinds}
     for one in own:
         population = population_of(one)
-        if getattr(one, "population", None) is None and population.name in known:
-            population = known[population.name]
-        if population.kind == "operator":
-            populations = {name: other for name, other in populations.items() if other.kind != "operator"}
-        populations[population.name] = population
-    tables = [one.model_dump(mode="json", exclude_defaults=True) for one in populations.values()]
+        as_it_is = getattr(one, "population", None) is None and known.get(population.name)
+        populations[population.name] = as_it_is or population
+    tables = [one.model_dump(mode="json", exclude_unset=True) for one in populations.values()]
     return f"users={_toml(tables)}"
 
 

@@ -102,24 +102,17 @@ def walked(among: Sequence[Walkable], *, run_seed: int, population: str, ordinal
 
 
 def storm_values(changes: Changes, rows: Sequence[Offered]) -> tuple[str, list[str]]:
-    """(parameter, values to be written in turn) of a storm; the parameter is empty if there is none that can be set.
+    """(parameter, values to be written in turn) of a storm; the parameter is empty if there is none that may be set.
 
-    Steps of the profile are taken as they are, with `{n}` for the counter. Else a choice list is gone through, a number
-    is the counter itself, within the profile's range where it has one, and a text carries the counter.
+    A choice list is gone through, a number is the counter itself, and a text carries the counter.
     """
-    if changes.steps:
-        return changes.steps[0].parameter, [one.value for one in changes.steps if one.parameter]
-    known = {row.name: row for row in rows if row.writable}
+    known = {row.name: row for row in rows if row.writable and row.name not in DANGEROUS}
     name = next((one for one in changes.parameters if one in known), "")
     if not name:
         return "", []
     row = known[name]
     if row.choices:
         return name, [json.dumps(one) for one in row.choices]
-    if name in changes.ranges:
-        low, high = changes.ranges[name]
-        count = max(2, min(64, int(high) - int(low) + 1))
-        return name, [json.dumps(round(low + i * (high - low) / (count - 1), 3)) for i in range(count)]
     return name, [f"counter {COUNTER}" if row.dtype == "string" else COUNTER]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -124,6 +124,9 @@ Kind = Literal[
 ]
 
 
+_AT_A_SCREEN = {"quality": "preview", "max_fps": 30, "on_silence": "resubscribe", "silence": 30.0}
+
+
 class Users(Table):
     """`[[users]]`: one population."""
 
@@ -157,6 +160,14 @@ class Users(Table):
     retry: Retry = Retry()
     changes: Changes | None = None
     watch: Watch = Watch()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _looks_as_at_a_screen(cls, value: Any) -> Any:
+        """A gui-viewer that says nothing else asks for what the project's own client asks for."""
+        if isinstance(value, dict) and value.get("kind") == "gui-viewer":
+            return {**_AT_A_SCREEN, **value}
+        return value
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Users:

@@ -6,18 +6,30 @@ python locust_side.py SCENARIO FOLDER
 from __future__ import annotations
 
 import json
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import locust  # noqa: F401 - it patches the process, as in every Locust process
 from locust.stats import RequestStats
+from locust.util.load_locustfile import is_user_class
 
+from pvload.errors import ConfigError
 from pvload.load import statistics
 from pvload.load.children import ChildError, LineChild
 from pvload.load.churn import BackOff
 from pvload.load.engine_client import EngineClient
-from pvload.load.users import Placeholder, user_classes
+from pvload.load.users import (
+    HealthProbe,
+    Placeholder,
+    StreamSubscriber,
+    Users,
+    user_classes,
+    users_override,
+)
+from pvload.plan.check import check
 from pvload.profiles.load import load
 from pvload.profiles.users import Retry
 from pvload.wire.command import Aggregate, Start
@@ -57,6 +69,21 @@ def merged(folder: Path) -> dict[str, Any]:
         "longest": entry.max_response_time,
         "bytes": entry.total_content_length,
         "per_second": {str(second): n for second, n in entry.num_reqs_per_sec.items()},
+    }
+
+
+def called(folder: Path) -> dict[str, Any]:
+    """Calls of probes one by one, and of a storm by the second."""
+    del folder
+    stats = RequestStats()
+    statistics.call(stats, "health", "GetSystemHealth", 3.4, "")
+    statistics.call(stats, "health", "GetSystemHealth", 3.1, "")
+    statistics.call(stats, "health", "GetSystemHealth", 5000.0, "DEADLINE_EXCEEDED: late")
+    storm = _aggregate(1000, {"1": 900, "40": 100}, errors={"INVALID_ARGUMENT: no": 3})
+    statistics.merge(stats, replace(storm, population="storm", method="SetParameter"), 1000.0)
+    return {
+        f"{method} {name}": [entry.num_requests, entry.num_failures, entry.median_response_time]
+        for (name, method), entry in stats.entries.items()
     }
 
 
@@ -103,6 +130,58 @@ def classes(folder: Path) -> dict[str, Any]:
     ]
     made = user_classes(load("quick", overrides=more).profile, Placeholder())
     return {name: [one.fixed_count, one.weight, len(one.tasks), one.abstract] for name, one in made.items()}
+
+
+def own_classes(folder: Path) -> dict[str, Any]:
+    """Classes of a locustfile, beside those of the profile."""
+    del folder
+
+    class Steady(StreamSubscriber):
+        pass
+
+    class LoRes(StreamSubscriber):
+        population = Users(name="lo", count=3, quality="fast")
+
+    class Health(HealthProbe):
+        pass
+
+    own = [Steady, LoRes, Health]
+    before = load("scenario-a").profile
+    profile = load("scenario-a", overrides=[users_override(before, own)]).profile
+    made = user_classes(profile, Placeholder(), own)
+
+    class Wrong(HealthProbe):
+        population = Users(name="wrong")
+
+    try:
+        users_override(before, [Wrong])
+        said = ""
+    except ConfigError as exc:
+        said = str(exc)
+    return {
+        "populations": [[one.name, one.kind, one.count, one.quality] for one in profile.users],
+        "classes": {name: [one.population.name, one.fixed_count, one.weight, one in own] for name, one in made.items()},
+        "wrong": said,
+    }
+
+
+def documented(folder: Path) -> dict[str, Any]:
+    """Every locustfile of docs/users.md, and the one that has all users, read as Locust reads them."""
+    del folder
+    root = Path(__file__).parents[2]
+    texts = re.findall(r"```python\n(.*?)```", (root / "docs" / "users.md").read_text(), re.DOTALL)
+    texts.append((root / "locustfiles" / "users.py").read_text())
+    sys.argv = ["locust"]
+    found: dict[str, Any] = {}
+    for text in texts:
+        names: dict[str, Any] = {"__name__": "locustfile"}
+        exec(compile(text, "locustfile", "exec"), names)
+        classes = [one for one in names.values() if is_user_class(one)]
+        own = [one for one in classes if one.__module__ == "locustfile"]
+        before = load("scenario-a").profile
+        plan = check(load("scenario-a", overrides=[users_override(before, own)]).profile, force=True)
+        found |= {one.__name__: [one.kind, len(classes), sum(share.count for share in plan.shares)] for one in own}
+    return found
 
 
 def pauses(folder: Path) -> dict[str, Any]:
@@ -160,6 +239,7 @@ def engine(folder: Path) -> dict[str, Any]:
     return {}
 
 
+SCENARIOS = (merged, called, bounded, stalls, classes, own_classes, documented, pauses, children, engine)
 if __name__ == "__main__":
-    scenario = {one.__name__: one for one in (merged, bounded, stalls, classes, pauses, children, engine)}[sys.argv[1]]
+    scenario = {one.__name__: one for one in SCENARIOS}[sys.argv[1]]
     print(json.dumps(scenario(Path(sys.argv[2]))))

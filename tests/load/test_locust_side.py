@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+
+from pvload.profiles.users import Kind
 
 HERE = Path(__file__).parent
 
@@ -57,6 +59,39 @@ def test_user_classes_are_made_from_the_populations(tmp_path: Path) -> None:
         "BigStreamSubscriber": [0, 3, 1, False],
         "LoResStreamSubscriber": [0, 1, 1, False],
     }
+
+
+def test_calls_stand_under_their_method(tmp_path: Path) -> None:
+    """A probe's call counts once with its time; a storm's calls come summed, those refused are failures."""
+    assert _scenario("called", tmp_path) == {
+        "GetSystemHealth health": [3, 1, 3],
+        "SetParameter storm": [1000, 3, 1],
+    }
+
+
+def test_a_locustfile_brings_classes_of_its_own(tmp_path: Path) -> None:
+    """They take the place of the profile's populations of their kinds, and are made ready in place."""
+    found = _scenario("own_classes", tmp_path)
+    assert found["populations"] == [
+        ["operator", "operator", 1, "full"],
+        ["steady", "subscriber", 1, "full"],
+        ["lo", "subscriber", 3, "fast"],
+        ["health", "health-probe", 1, "full"],
+    ]
+    assert found["classes"] == {
+        "OperatorCameraOperator": ["operator", 1, 1, False],
+        "Steady": ["steady", 0, 1, True],
+        "LoRes": ["lo", 0, 3, True],
+        "Health": ["health", 0, 1, True],
+    }
+    assert "expected kind='health-probe', got 'subscriber'" in found["wrong"]
+
+
+def test_every_documented_locustfile_can_be_run(tmp_path: Path) -> None:
+    """Each kind of user stands in docs/users.md as a locustfile, whose plan passes the rules."""
+    found = _scenario("documented", tmp_path)
+    assert {kind for kind, _, _ in found.values()} == set(get_args(Kind))
+    assert all(classes and users for _, classes, users in found.values())
 
 
 def test_pauses_grow_to_half_a_minute_and_are_the_seeds(tmp_path: Path) -> None:
