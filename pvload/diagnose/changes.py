@@ -21,8 +21,30 @@ OUTCOMES: Final[dict[str, str]] = {
     "not_judged": "not judged",
 }
 """ChangeOutcome in words."""
+SHORT: Final[dict[str, str]] = {
+    "effective": "effective",
+    "refused_then_effective": "refused clearly, effective after a restart",
+    "refused": "refused clearly",
+    "refused_unclear": "REFUSED without a reason",
+    "ignored_until_restart": "IGNORED until a restart",
+    "ignored": "IGNORED",
+    "killed": "KILLED the stream",
+    "hung": "HUNG",
+    "answered": "answered",
+    "not_judged": "not judged",
+}
+"""The same for a table."""
 BROKEN: Final = ("killed", "hung", "ignored", "ignored_until_restart", "refused_unclear")
 """Outcomes that are the service's fault, the worst first."""
+
+
+_DID: Final[dict[str, str]] = {
+    "killed": "killed the stream",
+    "hung": "never came back",
+    "ignored": "{was} answered OK and changed nothing on the frames",
+    "ignored_until_restart": "{was} answered OK and changed nothing until the camera was stopped and started",
+    "refused_unclear": "{was} refused without a reason",
+}
 
 
 def changes(summary: Summary) -> list[Finding]:
@@ -36,9 +58,9 @@ def changes(summary: Summary) -> list[Finding]:
         first = next((one for one in all_of.listed if one.outcome == outcome), None)
         example = "" if first is None else f": {told(first)}"
         if number == 1:
-            text = f"a change {_verb(outcome)}{example}"
+            text = f"a change {_DID[outcome].format(was='was')}{example}"
         else:
-            text = f"{number:,} of {all_of.count:,} changes {_verb(outcome)}, the first{example}"
+            text = f"{number:,} of {all_of.count:,} changes {_DID[outcome].format(was='were')}, the first{example}"
         found.append(Finding(Severity.FAULT, None if first is None else first.at_s, text, _silent_s(first)))
     return found + _neither(summary)
 
@@ -51,16 +73,6 @@ def told(change: Change) -> str:
         answer = f"{change.status or 'answered'} after {change.answered_after_ms:,.0f} ms"
     details = f", {change.details}" if change.details else ""
     return f"{change.text} at {change.at_s:.2f} s ({answer}{details})"
-
-
-def _verb(outcome: str) -> str:
-    return {
-        "killed": "killed the stream",
-        "hung": "never came back",
-        "ignored": "was answered OK and changed nothing on the frames",
-        "ignored_until_restart": "was answered OK and changed nothing until the camera was stopped and started",
-        "refused_unclear": "was refused without a reason",
-    }[outcome]
 
 
 def _silent_s(change: Change | None) -> float:

@@ -73,8 +73,7 @@ def _policy(summary: Summary) -> list[Finding]:
     policy = disconnect_policy(summary)
     if policy.word not in ("zombie", "inconsistent"):
         return []
-    evidence = policy.evidence[-1] if policy.word == "inconsistent" else policy.evidence[0]
-    return [Finding(Severity.FAULT, policy.at_s, f"{MEANS[policy.word]}: {evidence}")]
+    return [Finding(Severity.FAULT, policy.at_s, f"{MEANS[policy.word]}: {policy.decisive}")]
 
 
 def _slow(summary: Summary) -> list[Finding]:

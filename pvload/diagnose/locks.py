@@ -96,15 +96,18 @@ def lock_of(points: Iterable[StallPoint]) -> Lock:
 
 
 def points_of(summary: Summary) -> tuple[StallPoint, ...]:
-    """Every listed stall that came after a frame, and every cycle that stalled, with its stream's period and size."""
+    """The first stall of every call, or every cycle that stalled, with its stream's period and frame size.
+
+    A later stall of a call is counted from no beginning.
+    """
     calls = {(one.subscriber, one.number): one for one in summary.calls}
     found = []
     if summary.around.cycles:
         period_s, size = _period_and_size(summary.calls)
         found = [StallPoint(one.frames, period_s, size) for one in summary.around.cycles if one.outcome == "stalled"]
     else:
-        for stall in summary.run.stalls.listed:
-            call = calls.get((stall.subscriber, stall.call))
+        for stall in sorted(summary.run.stalls.listed, key=lambda one: one.at_s):
+            call = calls.pop((stall.subscriber, stall.call), None)
             if call is not None:
                 found.append(StallPoint(stall.frame_index, *_period_and_size([call])))
     return tuple(one for one in found if one.index > 0 and one.period_s > 0 and one.frame_bytes > 0)

@@ -56,6 +56,8 @@ class Policy:
     evidence: tuple[str, ...]
     at_s: float | None
     """Of the first leaving that shows the policy; of the first that differs, where it is inconsistent."""
+    decisive: str
+    """What that leaving showed; empty: nothing was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,14 @@ def disconnect_policy(summary: Summary) -> Policy:
     each = [_others(summary, one) or _camera(summary, one) for one in leavings]
     told = [found for answers in each for found in answers]
     word = _word(told)
+    decisive = _decisive(told, word)
     return Policy(
         word=word,
         looked_at=sum(bool(answers) for answers in each),
         unclear=sum(not answers for answers in each),
         evidence=_evidence(told),
-        at_s=_moment(told, word),
+        at_s=None if decisive is None else decisive.at_s,
+        decisive="" if decisive is None else decisive.sentence,
     )
 
 
@@ -122,15 +126,15 @@ def _word(told: list[_Told]) -> Word:
     return "stops_all" if "stopped" in decisive else "per_client"
 
 
-def _moment(told: list[_Told], word: Word) -> float | None:
-    """Of the leaving that decided."""
+def _decisive(told: list[_Told], word: Word) -> _Told | None:
+    """The first answer that makes the policy what it is."""
     if word == "inconsistent":
         first: dict[str, str] = {}
         for one in told:
             if first.setdefault(one.question, one.answer) != one.answer:
-                return one.at_s
+                return one
     wanted = {"zombie": "zombie", "stops_all": "stopped", "per_client": "went on"}.get(word)
-    return next((one.at_s for one in told if one.answer == wanted), None)
+    return next((one for one in told if one.answer == wanted), None)
 
 
 def _evidence(told: list[_Told]) -> tuple[str, ...]:

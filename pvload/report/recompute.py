@@ -36,7 +36,7 @@ class Reported:
 
 
 def reported(run_dir: Path) -> Reported:
-    """Computes everything anew; writes summary.json and report.txt where they differ and the folder lets it.
+    """Computes everything anew; writes the files of `texts_of` where they differ and the folder lets it.
 
     Raises RunDirectoryError where journal or profile are missing or unreadable.
     """

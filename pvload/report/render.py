@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
+from pvload.report.answer import answer
+from pvload.report.around import calling, cameras, company, cycling, growing, timeline
 from pvload.report.minutes import minutes
 from pvload.report.sections import accounting, calls, criteria, streams, witnesses
 from pvload.report.table import WIDTH, bullet, cut, paragraph
-from pvload.report.worst import fitness, what_happened, worst_thing
+from pvload.report.worst import fitness, nothing, what_happened, worst_thing
 from pvload.stats.summary import Summary
 from pvload.verdict.judgement import Verdict
 from pvload.verdict.losses import dominant
@@ -32,12 +34,19 @@ def render_text(summary: Summary, verdict: Verdict, manifest: Manifest | None) -
     """The whole report, lines of at most 100 columns; a pure function of its arguments."""
     sections = {
         "What happened": what_happened(summary),
+        "Nothing of this was seen": nothing(summary),
+        "Timeline": timeline(summary),
+        "Changes of the camera": cameras(summary),
+        "Start-stop cycles": cycling(summary),
+        "Clients among each other": company(summary),
+        "Calls, watchers and probes": calling(summary),
         "Accounting": accounting(summary),
         "Criteria": criteria(verdict),
         "Streams": streams(summary),
         "Minute by minute": minutes(summary),
         "Calls": calls(summary),
         "Witnesses": witnesses(summary),
+        "Growth and resources": growing(summary),
         "Notes": _notes(summary),
         "To repeat it": _repeat(manifest),
     }
@@ -49,17 +58,33 @@ def render_text(summary: Summary, verdict: Verdict, manifest: Manifest | None) -
 
 
 def _head(summary: Summary, verdict: Verdict) -> list[str]:
-    """Verdict, why, the worst thing and when, was the tool fit: within ten lines, however long the sentences."""
+    """Verdict, answer, why, the worst thing and when, was the tool fit.
+
+    Without a question beyond its streams all of it stands within ten lines, however long the sentences; with one, the
+    verdict, the answer and why do, and the rest follows.
+    """
+    told = _answer(summary, verdict)
     facts = summary.facts
     planned = f" of {seconds(facts.planned_s)} planned" if facts.planned_s else ""
     length = f"{seconds(facts.length_s)}{planned}, ended: {_ENDS.get(facts.ended, facts.ended)}"
     known = [*_lines("length", length, most=1), *_lines("frames", _frames(summary), most=1)]
     tool = _lines("tool", fitness(summary), most=2)
+    first = f"{verdict.result:<{LABEL}}{facts.name}   run {facts.run_id}"
+    if told:
+        worst = _lines("worst", worst_thing(summary), most=2)
+        return [first, *told, *_why(verdict, most=HEAD_LINES - 1 - len(told)), *worst, *tool, *known]
     left = HEAD_LINES - 1 - len(known) - len(tool)
     least_why = min(LEAST_REASONS, len(_why(verdict, most=left)))
     worst = _lines("worst", worst_thing(summary), most=left - least_why)
     why = _why(verdict, most=left - len(worst))
-    return [f"{verdict.result:<{LABEL}}{facts.name}   run {facts.run_id}", *why, *worst, *tool, *known]
+    return [first, *why, *worst, *tool, *known]
+
+
+def _answer(summary: Summary, verdict: Verdict) -> list[str]:
+    """The answer beside its label; it leaves a line for why, two where there is more to say."""
+    spare = 1 if sum(len(paragraph("", one)) for one in verdict.why) <= 1 else 2
+    lines = answer(summary, verdict, width=LABEL, most=HEAD_LINES - 1 - spare)
+    return [f"{'answer' if at == 0 else '':<{LABEL}}{line}" for at, line in enumerate(lines)]
 
 
 def _frames(summary: Summary) -> str:

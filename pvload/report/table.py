@@ -7,17 +7,24 @@ from collections.abc import Sequence
 from typing import Final
 
 WIDTH: Final = 100
+_NARROWEST: Final = 8
+"""A column is never cut to fewer characters."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, indent: int = 2) -> list[str]:
-    """Columns as wide as their longest cell, the first `left` ones flush left, the others flush right."""
+    """Columns as wide as their longest cell, the first `left` ones flush left, the others flush right.
+
+    Where they are wider than the line in all, cells of the widest columns are cut.
+    """
     if not rows:
         return []
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    while indent + sum(widths) + 2 * (len(widths) - 1) > WIDTH and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
     lines = []
     for row in (head, *rows):
         cells = [
-            cell.ljust(width) if i < left else cell.rjust(width)
+            cut(cell, width).ljust(width) if i < left else cut(cell, width).rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append((" " * indent + "  ".join(cells)).rstrip())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from pvload.diagnose.finding import log_around
+from pvload.diagnose.finding import Finding, log_around, resources_around
 from pvload.diagnose.findings import findings
-from pvload.report.table import cut, paragraph
+from pvload.diagnose.nothing import nothing_seen
+from pvload.report.table import bullet, cut, paragraph
+from pvload.stats.around import Resource
 from pvload.stats.summary import Summary
 from pvload.verdict.words import count, ms, percent, seconds
 
@@ -33,13 +35,10 @@ def worst_thing(summary: Summary) -> str:
 
 
 def what_happened(summary: Summary) -> list[str]:
-    """All findings in order of time, each with what the daemon's log said around it."""
-    found = sorted(findings(summary), key=lambda one: (one.at_s is None, one.at_s or 0.0))
-    worst = set(findings(summary)[:MOST])
+    """All findings in order of time, each with what the daemon's log said around it and what host and daemon used."""
+    found = findings(summary)
     lines: list[str] = []
-    for one in found:
-        if one not in worst:
-            continue
+    for one in sorted(found[:MOST], key=lambda one: (one.at_s is None, one.at_s or 0.0)):
         label = "  in all" if one.at_s is None else f"  at {seconds(one.at_s)}"
         lines += paragraph(label, one.text, width=WHEN)
         near = log_around(summary, one)
@@ -47,7 +46,65 @@ def what_happened(summary: Summary) -> list[str]:
             lines += paragraph("", f"log at {line.at_s:.2f} s: {cut(line.text, 200)}", width=WHEN + 2)
         if len(near) > MOST_LINES:
             lines += paragraph("", f"and {len(near) - MOST_LINES} more log lines", width=WHEN + 2)
+        lines += _nothing_near(summary, one) if not near else []
+        lines += _resources(resources_around(summary, one))
     return lines + ([f"  and {len(found) - MOST:,} lesser ones"] if len(found) > MOST else [])
+
+
+def nothing(summary: Summary) -> list[str]:
+    """What was looked for and not seen, with the rate that this rules out."""
+    return [line for one in nothing_seen(summary) for line in bullet(one)]
+
+
+def _nothing_near(summary: Summary, one: Finding) -> list[str]:
+    """That the log was watched and silent is evidence too."""
+    if not summary.log.present or one.at_s is None:
+        return []
+    return paragraph("", "log: nothing that matters within 2 s of its beginning and end", width=WHEN + 2)
+
+
+def _resources(near: Sequence[Resource]) -> list[str]:
+    """The span of each figure over these seconds; a line each for the host and the daemon."""
+    if not near:
+        return []
+    host = {
+        "CPU": _span([one.cpu_share for one in near], percent),
+        "pressure": _span([one.pressure_share for one in near], percent),
+        "stolen": _span([one.steal_share for one in near], percent),
+        "load": _span([one.load_1 for one in near], _number),
+        "memory": _span([one.memory_used_bytes / 2**20 for one in near], _mib),
+        "disk busy": _span([one.disk_busy_share for one in near], percent),
+        "network": _span([one.network_mb_s for one in near], lambda value: f"{value:.3g} MB/s"),
+        "interrupts": _span([one.interrupts_per_s for one in near], lambda value: f"{value:,.0f}/s"),
+    }
+    daemon = {
+        "CPU": _span([one.target_cpu_share for one in near], percent),
+        "memory": _span([None if one.target_rss_bytes is None else one.target_rss_bytes / 2**20 for one in near], _mib),
+        "threads": _span([one.target_threads for one in near], _number),
+        "files": _span([one.target_fds for one in near], _number),
+    }
+    lines = []
+    for whose, figures in (("host", host), ("daemon", daemon)):
+        told = ", ".join(f"{name} {span}" for name, span in figures.items() if span)
+        lines += paragraph("", f"{whose}: {told}", width=WHEN + 2) if told else []
+    return lines
+
+
+def _span(values: Sequence[float | None], said: Callable[[float], str]) -> str:
+    """`3.0 % .. 98.0 %`, one of them where they read the same; empty where nothing was measured."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    least, most = said(min(known)), said(max(known))
+    return least if least == most else f"{least} .. {most}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}"
+
+
+def _mib(value: float) -> str:
+    return f"{value:,.0f} MiB"
 
 
 def _longest_gap(summary: Summary) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pvload.errors import RunDirectoryError
 from pvload.report.document import document_text
+from pvload.report.followup import FOLLOWUP, followup
 from pvload.report.render import render_text
 from pvload.stats.summary import Summary
 from pvload.verdict.judgement import Verdict
@@ -22,15 +23,18 @@ class Written:
 
 
 def write(run_dir: Path, summary: Summary, verdict: Verdict) -> Written:
-    """Replaces summary.json and report.txt; OSError if the folder cannot be written."""
+    """Replaces summary.json, report.txt and followup.md (if there is one); OSError if the folder cannot be written."""
     for name, text in texts_of(run_dir, summary, verdict).items():
         replace_text(run_dir / name, text)
     return Written(summary=run_dir / SUMMARY, report=run_dir / REPORT)
 
 
 def texts_of(run_dir: Path, summary: Summary, verdict: Verdict) -> dict[str, str]:
-    """File name -> its text."""
-    return {SUMMARY: document_text(summary, verdict), REPORT: render_text(summary, verdict, manifest_of(run_dir))}
+    """File name -> its text; followup.md only where the run examined a question that it is about."""
+    manifest = manifest_of(run_dir)
+    texts = {SUMMARY: document_text(summary, verdict), REPORT: render_text(summary, verdict, manifest)}
+    page = followup(summary, verdict, manifest)
+    return {**texts, FOLLOWUP: page} if page else texts
 
 
 def manifest_of(run_dir: Path) -> Manifest | None:

@@ -29,7 +29,7 @@ def policy(summary: Summary, doubt: Doubt, limit: str | None) -> Judged | None:
     if moved is None or not moved.count:
         return None if limit is None else nothing(name, "no client left while it could be seen what that does")
     found = disconnect_policy(summary)
-    evidence = f": {found.evidence[0]}" if found.evidence else ""
+    evidence = f": {found.decisive}" if found.decisive else ""
     reason = f"{said(found.word)}, {MEANS[found.word]} ({count(found.looked_at, 'leaving')}){evidence}"
     asked = any(one.client and one.outcome == "done" for one in summary.around.actions)
     judged = limit is not None or found.word == "inconsistent" or (asked and found.word == "not_seen")

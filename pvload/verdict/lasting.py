@@ -74,7 +74,8 @@ def consecutive(summary: Summary, doubt: Doubt, limit: int | None) -> Judged | N
     if limit is None:
         return None
     who, number = min(runs.items(), key=lambda row: (row[1], row[0]))
-    reason = f"{who}: {number:,} of {limit:,} frames in a row without a stall and without one missing"
+    reason = f"{who}: {min(number, limit):,} of {limit:,} consecutive frames without a stall and without one missing"
+    reason += f" ({number:,} in a row)" if number > limit else ""
     subscriber = next((one for one in summary.subscribers if one.name == who), None)
     if number < limit and subscriber is not None and _only_short(subscriber, number):
         reason += "; nothing broke the row, the run ended before it was long enough"
