@@ -35,8 +35,8 @@ class Context:
     recorder: Recorder
     outbox: Outbox
     inspection: Inspection
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    """By population."""
+    tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    """By population and method; frames have an empty one."""
     wanting: dict[str, Wanting] = field(default_factory=dict)
     """By device; a device nobody spoke of counts as wanted."""
     changes: PendingChanges = field(default_factory=PendingChanges)
@@ -47,9 +47,9 @@ class Context:
     door: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a connection is made: of many ordered at once, one a turn of the loop, so that frames get theirs."""
 
-    def tally(self, population: str) -> Tally:
-        """The population's tally, made at first use."""
-        found = self.tallies.get(population)
+    def tally(self, population: str, method: str = "") -> Tally:
+        """The population's tally of that method's calls or events (empty: of frames), made at first use."""
+        found = self.tallies.get((population, method))
         if found is None:
-            found = self.tallies[population] = Tally(population)
+            found = self.tallies[population, method] = Tally(population, method)
         return found

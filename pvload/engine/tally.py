@@ -1,4 +1,4 @@
-"""What came on all streams of one population since the last second: figures for Locust, never for the verdict."""
+"""What came for one population since the last second, frames or calls: figures for Locust, never for the verdict."""
 
 from __future__ import annotations
 
@@ -49,8 +49,10 @@ def rounded_ms(interval_ns: int) -> int:
 class Tally:
     """Sums of one population, taken and begun anew each second."""
 
-    def __init__(self, population: str) -> None:
+    def __init__(self, population: str, method: str = "") -> None:
+        """method: of calls or events; empty: frames."""
         self.population = population
+        self.method = method
         self.open_streams = 0
         self._frames = self._bytes = self._total_ns = self._max_ns = 0
         self._min_ns = -1
@@ -58,7 +60,8 @@ class Tally:
         self._errors: dict[str, int] = {}
 
     def frame(self, message_bytes: int, interval_ns: int) -> None:
-        """One frame; interval_ns since the call's frame before it, negative for the call's first."""
+        """One frame; interval_ns since the call's frame before it, negative for the call's first. Of a storm: one
+        answer, and its latency; of a stream of events: one event, and a negative number."""
         self._frames += 1
         self._bytes += message_bytes
         if interval_ns < 0:
@@ -88,6 +91,7 @@ class Tally:
             interval_ms_histogram={str(ms): n for ms, n in self._histogram.items()},
             open_streams=self.open_streams,
             errors=self._errors,
+            method=self.method,
         )
         self._frames = self._bytes = self._total_ns = self._max_ns = 0
         self._min_ns = -1

@@ -34,6 +34,7 @@ class Watching:
         self._request = request
         self._context = context
         teller = Teller(call=order.id, population=order.population, ordinal=order.ordinal)
+        self._tally = context.tally(order.population, order.method)
         self._log = EventLog(context.recorder, teller)
         self._pace = Pace(read_fps=0.0, pause_ms=order.pause_ms)
         self._ended_by = EndedBy.SERVER
@@ -104,6 +105,7 @@ class Watching:
                 self._call.cancel()
             return
         self.events += 1
+        self._tally.frame(len(message), -1)
         for event in events:
             self._log.record(event, t_ns)
         if self._pace:

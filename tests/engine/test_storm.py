@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pvload.engine.schedule import Schedule
+from pvload.engine.storm import Account
 from pvload.errors import FormatError
 from pvload.wire import command
 from pvload.wire.event import Kind, Records, rows_of
@@ -45,6 +46,14 @@ def test_a_step_follows_the_other_and_the_last_one_stays() -> None:
     for rates in ([], [0.0]):
         with pytest.raises(FormatError):
             Schedule(begin_ns=0, step_ns=SECOND, rates_hz=rates)
+
+
+def test_a_loop_without_rest_is_late_by_itself() -> None:
+    waiting, working = Account(0), Account(0)
+    waiting.full(1_000, 300)
+    working.full(1_000, 50)
+    assert (waiting.held_ns, waiting.own_lateness_ns) == (300, 0), "it had time: the server held it up"
+    assert (working.held_ns, working.own_lateness_ns) == (50, 950)
 
 
 def storm(engine: Any, **fields: Any) -> int:
