@@ -6,12 +6,17 @@ Pure but for what `Surroundings` is asked: whether files and variables that the 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pvload.errors import ConfigError
+from pvload.plan.admission import STREAMING, most_streams
+from pvload.plan.check_criteria import criteria_faults, log_is_known
+from pvload.plan.check_timeline import timeline_faults, timeline_remarks
+from pvload.plan.check_users import users_faults, users_remarks
 from pvload.plan.expected import (
     FrameSize,
     expected_rate,
@@ -65,8 +70,8 @@ class Plan:
 
     @property
     def subscribers(self) -> int:
-        """Streams that are open at the same time."""
-        return sum(share.count for share in self.shares if share.kind == "subscriber")
+        """Streams that are open at the same time, at worst."""
+        return most_streams(self.profile, {share.population: share.count for share in self.shares})
 
     @property
     def has_operator(self) -> bool:
@@ -91,10 +96,11 @@ def check(
     """
     by_population = counts(profile) if users is None else distribute(profile, users)
     shared = shares(profile, by_population)
-    subscribers = sum(share.count for share in shared if share.kind == "subscriber")
+    subscribers = most_streams(profile, by_population)
     too_many = list(_admission(profile, subscribers, client_addresses))
     faults = [*_population_faults(profile, subscribers), *_camera_faults(profile), *_time_faults(profile)]
-    faults += [*_target_faults(profile, surroundings), *_name_faults(profile)]
+    faults += [*users_faults(profile), *timeline_faults(profile)]
+    faults += [*_target_faults(profile, surroundings), *_name_faults(profile), *criteria_faults(profile)]
     faults += [] if force else too_many
     if faults:
         forced = "--force (under locust: --pvload-force) runs it nevertheless, to see the refusal"
@@ -107,7 +113,12 @@ def check(
         size=frame_size(profile.camera),
         warm_up_s=warm_up_s(profile),
         stall_threshold_s=stall_threshold_s(profile),
-        remarks=(*_remarks(profile), *(f"forced: {line}" for line in too_many)),
+        remarks=(
+            *_remarks(profile),
+            *users_remarks(profile),
+            *timeline_remarks(profile),
+            *(f"forced: {line}" for line in too_many),
+        ),
     )
 
 
@@ -175,7 +186,7 @@ def _time_faults(profile: Profile) -> Iterator[str]:
     if silence is not None and rate and silence < 2 / rate:
         yield f"criteria.longest_silence_s = {silence:g}: expected at least two frame periods, {2 / rate:g}"
     for one in profile.users:
-        if one.kind == "subscriber" and 0 < one.silence <= threshold:
+        if one.kind in STREAMING and 0 < one.silence <= threshold:
             yield (
                 f"users.{one.name}.silence = {one.silence:g}: giving up before a stall is one hides it, "
                 f"expected more than the stall threshold of {threshold:g} s (0: wait for ever)"
@@ -198,10 +209,32 @@ def _target_faults(profile: Profile, surroundings: Surroundings) -> Iterator[str
                 yield f'target.tls.{key} = "{path}": expected a readable file'
         if bool(target.tls.certificate_file) != bool(target.tls.key_file):
             yield "target.tls: certificate_file and key_file belong together, expected both or none"
+    yield from _log_faults(profile)
     if target.log and target.address != "sim":
         folder = str(Path(target.log).parent)
         if not surroundings.is_folder(folder):
             yield f'target.log = "{target.log}": the folder {folder} is not there'
+
+
+def _log_faults(profile: Profile) -> Iterator[str]:
+    target = profile.target
+    if target.start and target.address == "sim":
+        yield 'target.start: with target.address = "sim" pvload starts its simulator, expected host:port of the daemon'
+    elif target.start:
+        try:
+            words = shlex.split(target.start)
+        except ValueError as exc:
+            yield f'target.start = "{target.start}": no command line: {exc}'
+        else:
+            if not words:
+                yield f'target.start = "{target.start}": expected a command line'
+    given = [key for key in ("start", "log", "log_command") if getattr(target, key)]
+    if len(given) > 1:
+        yield f"{', '.join(f'target.{key}' for key in given)}: each says where the log is, expected one of them"
+    if target.env and not target.start:
+        yield "target.env: it is for a daemon that pvload starts, expected target.start beside it"
+    if target.start and target.pid:
+        yield "target.pid: the daemon that pvload starts is watched anyway, expected target.start or target.pid"
 
 
 def _name_faults(profile: Profile) -> Iterator[str]:
@@ -214,13 +247,10 @@ def _remarks(profile: Profile) -> Iterator[str]:
     run, target, criteria = profile.run, profile.target, profile.criteria
     if warm_up_s(profile) < run.warm_up:
         yield f"warm-up is cut to {warm_up_s(profile):g} s, a quarter of the duration"
-    no_log = target.address != "sim" and not target.log
-    if (
-        criteria.driver_errors is not None
-        and (no_log or not profile.monitor.log)
-        and "driver_errors" not in criteria.waive
-    ):
+    if criteria.driver_errors is not None and not log_is_known(profile) and "driver_errors" not in criteria.waive:
         yield "driver_errors needs the daemon's log (target.log): without it the run is INCONCLUSIVE at best"
+    if criteria.flat and not profile.monitor.host:
+        yield "flat needs the processes' figures (monitor.host): without them the run is INCONCLUSIVE at best"
     if target.token and not target.token.startswith("env:"):
         yield 'the token stands in the profile and will stand in the run directory: target.token = "env:NAME" avoids it'
     if not any(one.kind == "operator" for one in profile.users):

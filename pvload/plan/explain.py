@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
+from pvload.plan.admission import STREAMING
 from pvload.plan.check import Plan
+from pvload.plan.company import company_words, users_words
 from pvload.plan.expected import (
     JOURNAL_LOG_BYTES,
     LEDGER_BYTES_PER_FRAME,
@@ -14,15 +15,12 @@ from pvload.plan.expected import (
     frame_size,
     region,
 )
+from pvload.plan.passes import passes_if
 from pvload.plan.share import Share
+from pvload.plan.timeline import moment, starts_camera, words
+from pvload.plan.words import plural, spoken
 from pvload.profiles.schema import Profile
 from pvload.profiles.users import Users
-
-_SILENCE = {
-    "keep_waiting": "keeps waiting",
-    "resubscribe": "subscribes again",
-    "end": "ends",
-}
 
 
 def explain(plan: Plan) -> str:
@@ -39,7 +37,9 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"target     {_target(profile)}"
     yield f"camera     {_camera(plan)}"
     for users, share in zip(profile.users, plan.shares, strict=True):
-        yield f"{'users' if users is profile.users[0] else '':10} {_users(plan, users, share)}"
+        yield f"{'users' if users is profile.users[0] else '':10} {users_words(plan, users, share.count)}"
+        yield from (f"{'':12} {line}" for line in company_words(users))
+    yield from _timeline(plan)
     yield f"expected   {_expected(plan)}"
     yield f"data       {_data(plan)}"
     yield f"disk       {_disk(plan)}"
@@ -52,9 +52,22 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield from (f"  - {remark}" for remark in plan.remarks)
 
 
+def _timeline(plan: Plan) -> Iterator[str]:
+    """Its actions, those of the start first."""
+    profile = plan.profile
+    for number, action in enumerate(profile.timeline):
+        when = "start" if number == 0 and starts_camera(profile) else moment(action)
+        often = f", {plural(action.count, 'time')}" if action.action == "cycle" else ""
+        again = ", restarts without an effect" if action.action == "set" and action.restart else ""
+        yield f"{'timeline' if number == 0 else '':10} {when}: {words(action, profile.camera)}{often}{again}"
+    if profile.timeline and profile.run.ends == "timeline":
+        yield f"{'':10} then the run ends, and after {spoken(profile.run.duration)} at the latest"
+
+
 def _target(profile: Profile) -> str:
     target = profile.target
     where = "a simulator that pvload starts on this host" if target.address == "sim" else target.address
+    where += f", a daemon that pvload starts by `{target.start}`" if target.start else ""
     secured = "" if target.tls is None else ", encrypted (TLS)"
     token = ", with a bearer token" if target.token else ""
     faults = len(profile.simulator.faults) if target.address == "sim" else 0
@@ -71,22 +84,6 @@ def _camera(plan: Plan) -> str:
     return (
         f"{area.width}x{area.height}{place}, binning {binning}, exposure {camera.exposure_ms:g} ms{mode}: "
         f"frames of {plan.size.width}x{plan.size.height}"
-    )
-
-
-def _users(plan: Plan, users: Users, share: Share) -> str:
-    if users.kind == "operator":
-        if not share.count:
-            return f"{users.name}: none"
-        return f"{users.name}: sets the camera, reads it back, starts it, and stops it at the end"
-    pace = f", at most {users.max_fps} frames/s (the daemon skips the rest)" if users.max_fps else ""
-    size = frame_size(plan.profile.camera, users.quality)
-    patience = (
-        f"; after {spoken(users.silence)} without a frame it {_SILENCE[users.on_silence]}" if users.silence else ""
-    )
-    return (
-        f"{users.name}: {plural(share.count, 'subscriber')}, quality {users.quality} "
-        f"({size.width}x{size.height}){pace}{patience}"
     )
 
 
@@ -109,7 +106,7 @@ def _rate(plan: Plan, users: Users) -> float:
 
 def _subscribing(plan: Plan) -> list[tuple[Users, Share]]:
     pairs = zip(plan.profile.users, plan.shares, strict=True)
-    return [(users, share) for users, share in pairs if users.kind == "subscriber"]
+    return [(users, share) for users, share in pairs if users.kind in STREAMING]
 
 
 def _data(plan: Plan) -> str:
@@ -132,59 +129,3 @@ def _disk(plan: Plan) -> str:
     simulated = plan.profile.target.address == "sim"
     ledger = f" and {frames * LEDGER_BYTES_PER_FRAME / 1e6:,.1f} MB of the simulator's ledger" if simulated else ""
     return f"about {max(size, 0.3):,.1f} MB of journal{ledger} in the run directory; {log}"
-
-
-def passes_if(profile: Profile) -> list[str]:
-    """The named criteria, one sentence each, then what every run must keep."""
-    criteria = profile.criteria
-    rate = expected_rate(profile.camera)
-    sentences: dict[str, Callable[[Any], str]] = {
-        "fps_within": lambda share: (
-            f"the rate stays within {_percent(share)} of the expected one"
-            + (f": {rate * (1 - share):.4g} to {rate * (1 + share):.4g} frames/s" if rate else "")
-        ),
-        "drop_rate_below": lambda share: f"at most {_percent(share)} of the frames are dropped or missing",
-        "longest_stall_s": lambda seconds: f"no stream is silent for more than {spoken(seconds)}",
-        "longest_silence_s": lambda seconds: (
-            f"no subscriber is without frames for more than {spoken(seconds)}, reconnects included"
-        ),
-        "grpc_errors": lambda count: f"{_at_most(count, 'gRPC error')}",
-        "unexpected_ends": lambda count: f"{_at_most(count, 'end')} of a stream that nobody ordered",
-        "driver_errors": lambda count: f"{_at_most(count, 'driver error')} in the daemon's log",
-        "coverage_at_least": lambda share: f"at least {_percent(share)} of the due frames arrive",
-        "age_p99_ms": lambda ms: f"99 of 100 frames arrive within {ms:g} ms of their timestamp",
-        "jitter_ms": lambda ms: f"jitter is at most {ms:g} ms",
-        "connect_ms": lambda ms: f"every stream stands within {ms:g} ms",
-        "first_frame_ms": lambda ms: f"every stream gives its first frame within {ms:g} ms",
-        "unexplained_missing": lambda count: f"{_at_most(count, 'missing frame')} without an explanation",
-        "payload_errors": lambda count: f"{_at_most(count, 'picture')} with wrong content",
-        "generator_lag_ms": lambda ms: f"pvload itself is never more than {ms:g} ms late",
-    }
-    named = [say(getattr(criteria, name)) for name, say in sentences.items() if getattr(criteria, name) is not None]
-    waived = [f"{name} may go unchecked" for name in criteria.waive]
-    return [
-        *named,
-        *waived,
-        "the run lasts as planned, the camera is as planned, every stream is admitted, every record is accounted for",
-    ]
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.4g} %"
-
-
-def _at_most(count: int, noun: str) -> str:
-    return f"no {noun}" if count == 0 else f"at most {plural(count, noun)}"
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 frame`, `2 frames`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def spoken(seconds: float) -> str:
-    """A length of time as a person writes it: `250 ms`, `20 s`, `30 min`, `24 h`."""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * length and seconds % length == 0:
-            return f"{seconds / length:g} {unit}"
-    return f"{seconds:g} s" if seconds >= 1 or seconds == 0 else f"{seconds * 1000:g} ms"

@@ -1,4 +1,9 @@
-"""`[[timeline]]`: what happens when, by named clients and by the camera operator."""
+"""`[[timeline]]`: what happens when, by named clients and by the camera operator.
+
+The operator always sets the camera. It starts it too, and the run with it, unless `start` or `cycle` is the timeline's
+first action: then that starts the run. Actions are done in their order, one after another; one whose time has come
+while the one before it was still at work is done late and recorded so.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,12 @@ from pvload.plan.check import CRITERIA, HERE, Surroundings, check
 from pvload.plan.explain import explain, spoken
 from pvload.profiles.load import load
 
+COMPANY = (
+    "[{name='operator', kind='operator'}, {name='viewer'}, {name='health', kind='health-probe'}, "
+    "{name='stop', kind='stop-probe'}, {name='watcher', kind='parameter-watcher'}, "
+    "{name='storm', kind='changer', changes={mode='storm', parameters=['p']}}]"
+)
+ACTIONS = "[{action='cycle'}, {action='start'}, {action='set', change={exposure_ms=50}}]"
 NOTHING = Surroundings(readable=lambda _: False, is_folder=lambda _: False, variable=lambda _: None)
 EVERYTHING = Surroundings(readable=lambda _: True, is_folder=lambda _: True, variable=lambda _: "secret")
 
@@ -159,9 +165,17 @@ def test_every_criterion_can_be_explained() -> None:
         for name in CRITERIA
         if f"criteria.{name}=0.5" not in limits and name != "longest_silence_s"
     ]
-    profile = load("scenario-a", overrides=[*limits, *counts, "criteria.waive=['driver_errors']"]).profile
-    text = explain(check(profile))
-    assert text.count("\n  - ") == len(CRITERIA) + 2
+    words = {"disconnect_policy": "zombie", "slow_reader_policy": "skip", "changes": "clear"}
+    flags = ("restored", "expectations", "streams_return", "flat", "log_agrees")
+    whole = ("call_errors", "change_events_lost", "isolation_missing", "failed_cycles", "consecutive_frames")
+    given = [f"criteria.{name}={word}" for name, word in words.items()]
+    given += [f"criteria.{name}=true" for name in flags] + [f"criteria.{name}=1" for name in whole]
+    known = {one.partition("=")[0] for one in given}
+    others = [one for one in [*limits, *counts] if one.partition("=")[0] not in known]
+    more = ["users.viewer.count=3", "users.viewer.churn={}", "users.viewer.read_fps=5", f"users={COMPANY}"]
+    profile = load("scenario-a", overrides=[more[-1], *more[:-1], f"timeline={ACTIONS}", *given, *others]).profile
+    text = explain(check(profile, force=True))
+    assert text.count("\n  - ") >= len(CRITERIA) + 1
 
 
 def test_an_unstated_rate_is_not_invented() -> None:
