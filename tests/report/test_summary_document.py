@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pvload.stats import summary
+from pvload.stats import around, summary
 from pvload.verdict.judgement import Judged
 
 TYPES = [
-    *(kind for kind in vars(summary).values() if isinstance(kind, type) and is_dataclass(kind)),
+    *(kind for kind in {**vars(around), **vars(summary)}.values() if isinstance(kind, type) and is_dataclass(kind)),
     Judged,
 ]
 
