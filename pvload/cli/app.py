@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pvload.cli import check, devices, monitor, report, run, sim
+from pvload.cli import check, devices, diagnose, monitor, report, run, sim
 
 app = typer.Typer(
     name="pvload",
@@ -16,6 +16,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("check")(check.check)
 app.command("report")(report.report)
+app.command("diagnose")(diagnose.diagnose)
 app.command("monitor")(monitor.monitor)
 app.command("devices")(devices.devices)
 app.command(

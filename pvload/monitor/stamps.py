@@ -39,6 +39,9 @@ class Stamped:
 
 def stamped(line: str) -> Stamped:
     """The parts of one line without escapes and line end."""
+    own = _STAMPED.match(line)
+    if own is not None:
+        return Stamped(_wall_ns(own), own["level"], own["text"])
     journal = _JOURNAL.match(line)
     outer = _wall_ns(journal) if journal is not None and journal["second"] else None
     text = journal["text"] if journal is not None else line
@@ -54,7 +57,7 @@ def _wall_ns(found: re.Match[str]) -> int | None:
     """Exact; None for a stamp that is no time (second 61, month 13)."""
     zone = "+0000" if found["zone"] == "Z" else found["zone"].replace(":", "")
     try:
-        moment = datetime.strptime(found["second"].replace(" ", "T") + zone, "%Y-%m-%dT%H:%M:%S%z")
+        moment = datetime.fromisoformat(found["second"] + zone)
     except ValueError:
         return None
     return int(moment.timestamp()) * NS_PER_S + int((found["fraction"] or "").ljust(9, "0"))

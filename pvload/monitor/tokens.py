@@ -116,6 +116,7 @@ TABLE: Final[tuple[Row, ...]] = (
 )
 """Order matters where a line holds tokens of two rows: the more particular one stands first."""
 
+_ROWS: Final = tuple((row.tokens[0], row.tokens[1:], row.log_class) for row in TABLE)
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 _DRIVER_TARGET: Final = re.compile(r"\s(?:daq_driver_\w+|pvcam(?:_\w+)?)(?:::\w+)*:\s")
 
@@ -132,9 +133,9 @@ def classify(line: str) -> Classified:
 
 
 def _class_of(text: str, level: str) -> LogClass:
-    for row in TABLE:
-        if all(token in text for token in row.tokens):
-            return row.log_class
+    for first, rest, log_class in _ROWS:
+        if first in text and all(token in text for token in rest):
+            return log_class
     if level == "WARN":
         return LogClass.DAEMON_WARNING
     if level != "ERROR":
