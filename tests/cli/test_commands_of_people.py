@@ -73,7 +73,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     """Without arguments too."""
     done = _pvload("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for command in ("run", "check", "report", "devices", "sim"):
+    for command in ("run", "check", "report", "diagnose", "monitor", "devices", "sim"):
         assert command in done.stdout
 
 
