@@ -83,6 +83,10 @@ class Camera:
         """Did a set call kill the stream?"""
         return self._current is not None and self._current.silenced
 
+    def current_or(self, other: Acquisition) -> Acquisition:
+        """The latest acquisition, to which all frames count: also those of a producer that its predecessor left."""
+        return self._current or other
+
     def register(self, observer: Observer) -> int:
         """Adds an observer and gives its handle."""
         handle = self._handles
@@ -288,6 +292,7 @@ class Camera:
 
     def deliver(self, acquisition: Acquisition, settings: Settings, *, ordinal: int, made: int, dark: bool) -> None:
         """Numbers a frame and offers it to every observer."""
+        acquisition = self.current_or(acquisition)
         number = self._count + self.sensor.first_number
         self._count += 1
         acquisition.captured += 1

@@ -18,7 +18,7 @@ from pvload._pb import daq_pb2
 from pvload.clock import Clock
 from pvload.sim.daemonlog import SERVICE, Log
 from pvload.sim.ledger import Ledger, NoLedger
-from pvload.sim.parameters import displayed, encoded
+from pvload.sim.parameters import displayed
 
 RING: Final = 256
 SLOTS: Final = 32
@@ -27,6 +27,10 @@ WATCH_DELAY_S: Final = 0.0001
 ROWS: Final = 256
 """Changes in one line of the ledger, at most."""
 ROWS_DELAY_S: Final = 0.05
+
+
+_Change = tuple[int, str, str, str, str, str]
+"""Wall time, device, name, old and new value as texts, source. A tuple: there are thousands a second."""
 
 
 class Watchers:
@@ -56,16 +60,16 @@ class Changes:
         self._log = log
         self._ledger = ledger or NoLedger()
         self._watchers = watchers or Watchers(self._ledger)
-        self._ring: deque[daq_pb2.ParameterChange] = deque(maxlen=RING)
+        self._ring: deque[_Change] = deque(maxlen=RING)
         self._published = 0
         self._wakers: set[asyncio.Event] = set()
         self._watched: dict[tuple[str, str], Any] = {}
         self._coalesced = 0
         self._rows: list[tuple[int, str, str, str, str]] = []
 
-    def user(self, device: str, name: str, *, old: Any, new: Any) -> None:
+    def user(self, device: str, name: str, *, old: str, new: str) -> None:
         """A client set a parameter; the values are the daemon's JSON texts."""
-        self._publish(device, name, old=encoded(old), new=encoded(new), source="user")
+        self._publish(device, name, old=old, new=new, source="user")
 
     def hardware(self, device: str, name: str, value: Any) -> None:
         """The device's own value changed; what is not yet announced is replaced."""
@@ -120,7 +124,7 @@ class Changes:
                     change = self._ring[subscription.next - oldest]
                     subscription.next += 1
                     if subscription.wants(change):
-                        await subscription.slots.put(change)
+                        await subscription.slots.put(_message(change))
         finally:
             self._wakers.discard(subscription.woken)
 
@@ -137,11 +141,7 @@ class Changes:
 
     def _publish(self, device: str, name: str, *, old: str, new: str, source: str) -> None:
         now_ns = self._clock.wall_ns()
-        self._ring.append(
-            daq_pb2.ParameterChange(
-                device_id=device, name=name, old_value=old, new_value=new, source=source, timestamp_ns=now_ns
-            )
-        )
+        self._ring.append((now_ns, device, name, old, new, source))
         self._published += 1
         if not self._rows:
             asyncio.get_running_loop().call_later(ROWS_DELAY_S, self.flush)
@@ -164,6 +164,14 @@ class _Subscription:
         self._device = device
         self._names = names
 
-    def wants(self, change: daq_pb2.ParameterChange) -> bool:
+    def wants(self, change: _Change) -> bool:
         """By the filters it asked for."""
-        return self._device in ("", change.device_id) and (not self._names or change.name in self._names)
+        _, device, name, *_ = change
+        return self._device in ("", device) and (not self._names or name in self._names)
+
+
+def _message(change: _Change) -> daq_pb2.ParameterChange:
+    wall_ns, device, name, old, new, source = change
+    return daq_pb2.ParameterChange(
+        device_id=device, name=name, old_value=old, new_value=new, source=source, timestamp_ns=wall_ns
+    )

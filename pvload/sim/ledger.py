@@ -4,23 +4,41 @@ One object a line; each has `is`, `t_ns` (CLOCK_MONOTONIC) and `wall_ns` (Unix e
 done. Frames are named by `made`, a number of their device that grows by one with every frame period, whatever becomes
 of the frame, and never goes back; `numbering` grows by one each time frame_number starts over.
 
- is            | further keys
----------------|-----------------------------------------------------------------------------------------------------
- listening     | address, pid
- start_stream  | device, outcome (started, already, unknown), exposure_ms, width, height, by (peer, or "fault")
- stop_stream   | device, frames_captured, by
- produced      | device, made, numbering, frame_number, source_ns
- call_opened   | call (from 0, admitted calls only, in order of arrival), device, peer, max_fps, quality
- call_refused  | device, peer, code (RESOURCE_EXHAUSTED, NOT_FOUND): it has no call number
- sent          | call, made, numbering, frame_number, frames_sent, frames_dropped, bytes, done_ns, ok, again
-               | t_ns just before the write, done_ns when it was through; ok false: the client was gone;
-               | again true: a duplicate
- dropped       | device, made, stage, call (-1: all), cause (fault, queue, rate, overrun)
-               | stage: before_numbering, observer, output, decimated, compression, transport
- fault         | kind, device, call (-1: the camera's), made
- call_ended    | call, code, frames_sent, frames_dropped, by (client, fault)
- slot_released | call: its forwarder ended, and with it the client's slot came back
- parameter     | device, name, value, ok, by (SetParameter, SetExposure)
+ is                | further keys
+-------------------|-------------------------------------------------------------------------------------------------
+ listening         | address, pid
+ start_stream      | device, outcome (started, already), acquisition (ordinal from 1), exposure_ms, width, height,
+                   | by (peer, or "fault")
+ stop_stream       | device, acquisition, frames_captured, by (peer, "fault", or "disconnect")
+ acquisition_ended | device, acquisition, reason (`acquisition.Ending`), captured, lost
+ produced          | device, made, numbering, frame_number, source_ns
+ blocked           | device, calls, made, since_ns: the producer waited for these slow readers until now
+ resumed           | device, made, since_ns, ticks: a stall that ended by itself
+ call_opened       | call (from 0, admitted calls only, in order of arrival), device, peer, max_fps, quality, open
+ call_refused      | device, peer, code (RESOURCE_EXHAUSTED, NOT_FOUND): it has no call number
+ sent              | call, made, numbering, frame_number, frames_sent, frames_dropped, bytes, done_ns, ok, again
+                   | t_ns just before the write, done_ns when it was through; ok false: the client was gone;
+                   | again true: a duplicate
+ dropped           | device, made, stage, call (-1: all), cause (fault, queue, rate, overrun)
+                   | stage: before_numbering, observer, output, decimated, compression, transport
+ fault             | kind, device, call (-1: the camera's), made (-1: no frame's); acquisition or set where it has one
+ evicted           | call, waited_ns: too slow a reader, its call is ended
+ call_ended        | call, code, frames_sent, frames_dropped, by (client, fault, server): gRPC knows of it
+ slot_released     | call, noticed (`pipeline.Left`), frames_sent, frames_dropped, open: its forwarder ended, and the
+                   | client's slot came back; frames_sent and frames_dropped as in the daemon's log
+ slot_leaked       | the same, but a fault keeps the slot
+ parameter         | set (number of the set call, from 0), device, name, value, ok, by (SetParameter, SetExposure),
+                   | code, text, in_effect (next_start, next_frame, never, stored: no frame shows it, refused),
+                   | asked_ns (when it came; t_ns is when it was answered; -1: refused at once)
+ in_effect         | set, device, name, acquisition, made, frame_number: the first frame that shows it
+ changes_made      | first (sequence number of its first row), rows [[wall_ns, device, name, value, source]],
+                   | coalesced ("hardware" changes merged so far)
+ watcher_opened    | watcher (from 0), kind (changes, states, observables, health), peer, what it asked for;
+                   | changes: first, the sequence number of the first change it may get
+ watcher_lagged    | watcher, first, count: changes it lost
+ watcher_ended     | watcher, forwarded; changes: next (the first it did not read), lagged, queued (read, not sent)
+
+`open` counts the calls whose forwarders run, this one's change included.
 
 Lines are written by a thread of their own, at most FLUSH_S after the thing was done: a killed simulator loses no more
 than that. The queue is bounded; what it could not take is counted and said in a last line `{"is": "overflow"}`.
@@ -41,6 +59,9 @@ from pvload.errors import FormatError
 FLUSH_S: Final = 0.05
 QUEUE_ENTRIES: Final = 200_000
 """About 20 s of the busiest simulator; beyond it entries are counted, not kept."""
+
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 class Ledger(Protocol):
@@ -98,7 +119,7 @@ class FileLedger:
     def _write(self, file: Any) -> None:
         lines = []
         while self._entries:
-            lines.append(json.dumps(self._entries.popleft(), separators=(",", ":")))
+            lines.append(_ENCODER.encode(self._entries.popleft()))
         if self._overflow:
             lines.append(json.dumps({"is": "overflow", "entries": self._overflow}))
             self._overflow = 0

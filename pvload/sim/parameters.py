@@ -37,9 +37,12 @@ class Descriptor:
     """Whether a change is announced a second time with source "hardware" (not for 16-bit integers, ROI, binning)."""
 
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+
+
 def encoded(value: Any) -> str:
     """The daemon's JSON text of a value: compact, keys in order, floats always with a point."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def displayed(value: Any) -> str:

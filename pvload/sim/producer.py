@@ -82,7 +82,7 @@ class Producer:
         return await self._stall(None, made)
 
     def _faults(self, ordinal: int) -> list[Fault]:
-        acquisition = self._acquisition
+        acquisition = self._camera.current_or(self._acquisition)
         found = self._world.faults.of_producer(acquisition.number, ordinal)
         if acquisition.locked_stalls:
             since_ns = self._world.clock.monotonic_ns() - acquisition.started_ns

@@ -49,10 +49,10 @@ class Settable:
             raise invalid(text) from refusal
         old = device.parameters[name]
         in_effect = self._apply(device, name, new, number=number, peer=peer)
-        self._changes.user(device.id, name, old=old, new=new)
+        value = encoded(new)
+        self._changes.user(device.id, name, old=encoded(old), new=value)
         if device.parameters.descriptors[name].hardware_event:
             self._changes.hardware(device.id, name, new)
-        value = encoded(new)
         self._note(number, device.id, name, value, by="SetParameter", in_effect=in_effect, asked_ns=asked_ns)
         self._maybe_kill(device)
         return daq_pb2.SetParameterResponse(success=True, actual_value=value)

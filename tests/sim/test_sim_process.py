@@ -80,7 +80,7 @@ def test_a_signal_ends_it_in_order_and_soon(tmp_path: Path, number: signal.Signa
 
 @contextmanager
 def daemon(folder: Path, environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """The simulator as a profile's `target.start` runs it: its two streams are its log, `listening` gives its address."""
+    """The simulator as a profile's `target.start` runs it, its two streams in files; and its address."""
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         child = subprocess.Popen(
             [sys.executable, "-m", "pvload.sim", "--port", "0", "--set", "model=grid"],

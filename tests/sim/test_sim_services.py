@@ -180,10 +180,10 @@ async def lagging() -> tuple[list[str], list[str]]:
     first = asyncio.ensure_future(anext(seen))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    changes.user("d", "p", old=-1, new=0)
+    changes.user("d", "p", old="-1", new="0")
     values = [(await first).new_value]
     for number in range(1, 1001):
-        changes.user("d", "p", old=number - 1, new=number)
+        changes.user("d", "p", old=str(number - 1), new=str(number))
         if number <= SLOTS + 1:
             await asyncio.sleep(0)
     while values[-1] != "1000":
