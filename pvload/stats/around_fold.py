@@ -12,7 +12,7 @@ import numpy as np
 
 from pvload.stats.account import status_name
 from pvload.stats.config import FoldConfig
-from pvload.stats.counters import CounterSet, Stamps
+from pvload.stats.counters import Counted
 from pvload.stats.histogram import Int64s
 from pvload.stats.refusal import counter_in, refusal_text
 from pvload.stats.storming import UNSTATED, CallTally, StormFold
@@ -75,11 +75,9 @@ class AroundFold:
         self._config = config
         self._texts = texts
         self.storms = StormFold()
-        self.watching = WatchFold(texts)
-        self.written: dict[str, CounterSet] = {}
-        """Device -> counters whose writing was answered OK."""
-        self.written_at: dict[str, Stamps] = {}
-        """And when."""
+        self.watching = WatchFold(config, texts)
+        self.written: dict[tuple[str, str], Counted] = {}
+        """(device, parameter) -> counters whose writing was answered OK, and when; parameter empty: not known."""
         self.answers: list[Answer] = []
         """To calls that carry out a change."""
         self.camera_calls: list[Answer] = []
@@ -140,12 +138,13 @@ class AroundFold:
             name = self._texts.text(population)
             self._calls_of(own, self.storms.tally(name, self._texts.text(method)))
             ok = _ok(own)
-            self._wrote(self._texts.text(device), own["counter"][ok].astype(np.int64), own["t_ns"][ok].astype(np.int64))
+            times = own["t_ns"].astype(np.int64)
+            parameter = self._config.storms.get(name, "")
+            self._wrote(self._texts.text(device), parameter, own["counter"][ok].astype(np.int64), times[ok])
             storm = self.storms.storm(ref, name, ordinal)
             if storm is not None:
                 storm.method = self._texts.text(method)
-                due_ns = own["due_ns"].astype(np.int64)
-                storm.called(due_ns=due_ns, t_ns=own["t_ns"].astype(np.int64), ok=ok)
+                storm.called(due_ns=own["due_ns"].astype(np.int64), t_ns=times, ok=ok)
 
     def _calls_of(self, rows: Records, tally: CallTally) -> None:
         t_ns, due_ns, sent_ns = (rows[name].astype(np.int64) for name in ("t_ns", "due_ns", "sent_ns"))
@@ -167,12 +166,10 @@ class AroundFold:
             tally.example(int(t_ns[row]), status_name(status) if status else UNSTATED)
         tally.examples.count += max(0, int(np.count_nonzero(~ok)) - tally.examples.limit)
 
-    def _wrote(self, device: str, counters: Int64s, t_ns: Int64s) -> None:
+    def _wrote(self, device: str, parameter: str, counters: Int64s, t_ns: Int64s) -> None:
         kept = counters >= 0
-        if not kept.any():
-            return
-        self.written.setdefault(device, CounterSet()).add(counters[kept])
-        self.written_at.setdefault(device, Stamps()).add(counters[kept], t_ns[kept])
+        if kept.any():
+            self.written.setdefault((device, parameter), Counted()).add(counters[kept], t_ns[kept])
 
     # -- calls one by one ----------------------------------------------------------------------------------------
 
@@ -201,9 +198,9 @@ class AroundFold:
         elif answer.change and len(self.answers) < ANSWERS:
             self.answers.append(answer)
         if answer.method == "SetParameter" and not answer.refused:
-            counter = counter_in(texts.text(int(row["request"])))
-            if counter is not None:
-                self._wrote(answer.device, np.array([counter]), np.array([answer.answered_ns]))
+            written = counter_in(texts.text(int(row["request"])))
+            if written is not None:
+                self._wrote(answer.device, written[0], np.array([written[1]]), np.array([answer.answered_ns]))
 
     def _load_call(self, row: np.void, answer: Answer, method: str) -> None:
         tally = self.storms.tally(answer.population, method)

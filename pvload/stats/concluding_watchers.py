@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 from pvload.stats.around import ModuleHealth, Observed, ParameterEvents, StateChange, States
-from pvload.stats.counters import CounterSet, Stamps, after
+from pvload.stats.counters import Counted, after
 from pvload.stats.figures import seconds
 from pvload.stats.histogram import Histogram
 from pvload.stats.sender import SenderFold
@@ -23,14 +23,16 @@ def offset_of(sender: SenderFold) -> int:
     return sender.account.clock.axis_offset_ns
 
 
-def written_of(senders: list[SenderFold]) -> dict[str, tuple[CounterSet, Stamps]]:
-    """Device -> counters that were written, and when on the run's axis."""
-    found: dict[str, tuple[CounterSet, Stamps]] = {}
+Key = tuple[str, str]
+"""Device and parameter."""
+
+
+def written_of(senders: list[SenderFold]) -> dict[Key, Counted]:
+    """Counters that were written, and when on the run's axis."""
+    found: dict[Key, Counted] = {}
     for sender in senders:
-        for device, counters in sender.around.written.items():
-            whole, stamps = found.setdefault(device, (CounterSet(), Stamps()))
-            whole.merge(counters)
-            stamps.merge(sender.around.written_at[device], offset_of(sender))
+        for key, counted in sender.around.written.items():
+            found.setdefault(key, Counted()).merge(counted, offset_of(sender))
     return found
 
 
@@ -47,32 +49,34 @@ def watchers_of(senders: list[SenderFold]) -> tuple[ParameterEvents, ...]:
 
 
 def _watcher(
-    name: str, parts: list[tuple[int, bytes, int, Watched, int]], written: dict[str, tuple[CounterSet, Stamps]]
+    name: str, parts: list[tuple[int, bytes, int, Watched, int]], written: dict[Key, Counted]
 ) -> ParameterEvents:
-    told, stamps, sources = CounterSet(), Stamps(), Counter[str]()
+    told: dict[Key, Counted] = {}
+    sources, delays = Counter[str](), Histogram()
     parts.sort(key=lambda part: part[:3])
     for _, _, _, watch, offset in parts:
-        told.merge(watch.counters)
-        stamps.merge(watch.stamps, offset)
         sources.update(watch.by_source)
-    devices = {watch.device for *_, watch, _ in parts} - {""}
-    wrote, wrote_at = CounterSet(), Stamps()
-    for device in sorted(devices & set(written) or set(written)):
-        wrote.merge(written[device][0])
-        wrote_at.merge(written[device][1], 0)
-    known = told.first is not None and wrote.first is not None and not (told.overflow or wrote.overflow)
-    lost, longest = told.lost(wrote) if known and name != OTHERS else (0, 0)
-    delays = Histogram()
-    delays.add(after(wrote_at.settled(), stamps.settled()))
+        for key, counted in watch.counted.items():
+            told.setdefault(key, Counted()).merge(counted, offset)
+    lost, longest, known = 0, 0, False
+    for key in sorted(told):
+        wrote = written.get(key) or written.get((key[0], ""))
+        if wrote is None:
+            continue
+        own, longest_own = told[key].counters.lost(wrote.counters)
+        lost, longest, known = lost + own, max(longest, longest_own), True
+        delays.add(after(wrote.stamps.settled(), told[key].stamps.settled()))
+    known &= name != OTHERS and not any(one.counters.overflow for one in (*told.values(), *written.values()))
+    sets = [told[key].counters for key in sorted(told)]
     return ParameterEvents(
         name=name,
         events=sum(watch.events for *_, watch, _ in parts),
         by_source=dict(sorted(sources.items())),
-        first_counter=told.first,
-        last_counter=told.last,
-        counted=len(told),
+        first_counter=min((one.first for one in sets if one.first is not None), default=None),
+        last_counter=max((one.last for one in sets if one.last is not None), default=None),
+        counted=sum(len(one) for one in sets),
         lost=lost if known else None,
-        longest_loss=longest,
+        longest_loss=longest if known else 0,
         out_of_order=sum(watch.out_of_order for *_, watch, _ in parts),
         delay_ms=delays.quantiles(scale=TO_MS),
         ended=next((watch.ended for *_, watch, _ in reversed(parts) if watch.ended), ""),

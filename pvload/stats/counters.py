@@ -19,6 +19,8 @@ CHUNKS: Final = 2048
 """Most chunks of a set: 134 million counters, 16 MiB."""
 STAMPS: Final = 65_536
 """Most counters whose time is kept."""
+FEW_CHUNKS: Final = 16
+"""Most chunks where no storm is planned: a million counters."""
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
 Bits = np.ndarray[tuple[int], np.dtype[np.uint8]]
@@ -27,9 +29,10 @@ Bits = np.ndarray[tuple[int], np.dtype[np.uint8]]
 class CounterSet:
     """A set of counters of 0 and more."""
 
-    __slots__ = ("_chunks", "first", "last", "overflow")
+    __slots__ = ("_chunks", "_room", "first", "last", "overflow")
 
-    def __init__(self) -> None:
+    def __init__(self, chunks: int = CHUNKS) -> None:
+        self._room = chunks
         self._chunks: dict[int, Bits] = {}
         self.first: int | None = None
         self.last: int | None = None
@@ -92,7 +95,7 @@ class CounterSet:
         own = self._chunks.get(at)
         if own is not None:
             self._chunks[at] = own | bits
-        elif len(self._chunks) < CHUNKS:
+        elif len(self._chunks) < self._room:
             self._chunks[at] = bits
         else:
             self.overflow = True
@@ -156,3 +159,23 @@ def after(written: Int64s, told: Int64s) -> Int64s:
     _, mine, others = np.intersect1d(written[0], told[0], assume_unique=True, return_indices=True)
     delays: Int64s = told[1, others] - written[1, mine]
     return delays
+
+
+class Counted:
+    """The counters of one parameter of one device: which, and when."""
+
+    __slots__ = ("counters", "stamps")
+
+    def __init__(self, chunks: int = CHUNKS) -> None:
+        self.counters = CounterSet(chunks)
+        self.stamps = Stamps()
+
+    def add(self, counters: Int64s, t_ns: Int64s) -> None:
+        """Takes counters and their times."""
+        self.counters.add(counters)
+        self.stamps.add(counters, t_ns)
+
+    def merge(self, other: Counted, shift_ns: int) -> None:
+        """Adds another's, whose times are later by shift_ns."""
+        self.counters.merge(other.counters)
+        self.stamps.merge(other.stamps, shift_ns)

@@ -7,11 +7,12 @@ import re
 from typing import Any, Final
 
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
-_COUNTED: Final = re.compile(r"[^0-9{\[]*[^\W\d][^0-9{\[]*([0-9]{1,18})")
+_CODE: Final = re.compile(r"\b[A-Z]+(?:_[A-Z]+)*\b")
+_COUNTED: Final = re.compile(r"[^0-9{\[]*[^\W\d][^0-9{\[]*([0-9]{1,18})\"?")
 _CODES: Final = (
     "aborted argument bad call cancelled code condition could data error errors exception exceeded exhausted exists "
-    "failed failure false found grpc internal invalid message none not null operation out parameter parameters "
-    "permission precondition range refused rejected request resource result rpc set setting status success the "
+    "failed failure false found grpc internal invalid message none not null operation parameter parameters "
+    "permission precondition refused rejected request resource result rpc set setting status success the "
     "unavailable unimplemented unknown value was"
 )
 _SAYS_NOTHING: Final = frozenset(_CODES.split())
@@ -34,18 +35,19 @@ def names_a_reason(text: str) -> bool:
     >>> names_a_reason("INVALID_ARGUMENT"), names_a_reason("Failed to set parameter: ")
     (False, False)
     """
-    words = [word.lower() for word in _WORD.findall(text.replace("_", " "))]
+    words = [word.lower() for word in _WORD.findall(_CODE.sub(" ", text))]
     return len(words) >= 2 and any(word not in _SAYS_NOTHING for word in words)
 
 
-def counter_in(request: str) -> int | None:
-    """The counter that a recorded SetParameter request wrote: the whole number at the end of a value that is a text.
+def counter_in(request: str) -> tuple[str, int] | None:
+    """(parameter, the counter written) of a recorded SetParameter request: the whole number at the end of a text.
 
     None: there is none; a plain number or a structure is a value and carries no counter.
     """
-    value = _fields(request).get("value")
+    fields = _fields(request)
+    value = fields.get("value")
     found = _COUNTED.fullmatch(value) if isinstance(value, str) else None
-    return int(found[1]) if found else None
+    return (str(fields.get("parameter_name", "")), int(found[1])) if found else None
 
 
 def _fields(text: str) -> dict[str, Any]:

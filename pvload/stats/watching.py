@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from pvload.stats.account import status_name
-from pvload.stats.counters import CounterSet, Stamps
+from pvload.stats.config import FoldConfig
+from pvload.stats.counters import CHUNKS, FEW_CHUNKS, Counted
 from pvload.stats.hold import by_call
 from pvload.stats.summary import LIST_LIMIT
 from pvload.stats.tenths import Tenths
@@ -20,6 +21,8 @@ from pvload.wire.event import Records
 WATCHES: Final = 4096
 """Most watch streams kept apart; the events of later ones are counted under the name `others`."""
 OTHERS: Final = "others"
+NAMES: Final = 64
+"""Most parameters of one watch stream whose counters are kept."""
 _SOURCES: Final = {source.value: source.name.lower() for source in Source}
 _LIVENESS: Final = ("unknown", "serving", "not_serving", "service_unknown")
 _HEALTH: Final = ("unknown", "healthy", "degraded", "critical")
@@ -38,10 +41,10 @@ class Watched:
     """Parameter changes."""
     by_source: Counter[str] = field(default_factory=Counter)
     out_of_order: int = 0
-    latest: dict[int, int] = field(default_factory=dict)
-    """Source -> highest counter so far."""
-    counters: CounterSet = field(default_factory=CounterSet)
-    stamps: Stamps = field(default_factory=Stamps)
+    latest: dict[tuple[str, int], int] = field(default_factory=dict)
+    """(parameter, source) -> highest counter so far."""
+    counted: dict[tuple[str, str], Counted] = field(default_factory=dict)
+    """(device, parameter) -> its counters, the first NAMES."""
 
 
 @dataclass(slots=True)
@@ -110,8 +113,12 @@ class HealthTally:
 class WatchFold:
     """All watchers of one sender."""
 
-    def __init__(self, texts: Texts) -> None:
+    def __init__(self, config: FoldConfig, texts: Texts) -> None:
         self._texts = texts
+        stormed = frozenset(config.storms.values())
+        self._stormed = stormed if stormed and "" not in stormed else None
+        """Parameters whose counters matter; None: not known, any may."""
+        self._chunks = CHUNKS if stormed else FEW_CHUNKS
         self.watches: dict[int, Watched] = {}
         self.observed: dict[tuple[int, str], ObservedTally] = {}
         self.states: dict[str, StateTally] = {}
@@ -138,20 +145,34 @@ class WatchFold:
         for ref, own in by_call(rows):
             watch = self._watch(ref)
             watch.events += own.size
-            for source in np.unique(own["code"]):
-                part = own[own["code"] == source]
-                watch.by_source[_SOURCES.get(int(source), f"source_{source}")] += part.size
-                self._counted(watch, int(source), part[part["counter"] >= 0])
+            sources, counts = np.unique(own["code"], return_counts=True)
+            for source, count in zip(sources, counts, strict=True):
+                watch.by_source[_SOURCES.get(int(source), f"source_{source}")] += int(count)
+            carrying = own[own["counter"] >= 0]
+            if carrying.size:
+                self._counters(watch, carrying)
 
-    def _counted(self, watch: Watched, source: int, rows: Records) -> None:
-        if rows.size == 0:
-            return
+    def _counters(self, watch: Watched, rows: Records) -> None:
+        keys = np.stack([rows[name].astype(np.int64) for name in ("device", "name", "code")])
+        groups, which = np.unique(keys, axis=1, return_inverse=True)
+        which = which.reshape(-1)
+        for at in range(groups.shape[1]):
+            device, name = self._texts.text(int(groups[0, at])), self._texts.text(int(groups[1, at]))
+            if self._stormed is None or name in self._stormed:
+                self._counted(watch, (device, name), int(groups[2, at]), rows[which == at])
+
+    def _counted(self, watch: Watched, key: tuple[str, str], source: int, rows: Records) -> None:
+        counted = watch.counted.get(key)
+        if counted is None:
+            if len(watch.counted) >= NAMES:
+                return
+            counted = watch.counted[key] = Counted(self._chunks)
         counters = rows["counter"].astype(np.int64)
-        highest = np.maximum.accumulate(np.concatenate(([watch.latest.get(source, -1)], counters)))
+        latest = watch.latest.get((key[1], source), -1)
+        highest = np.maximum.accumulate(np.concatenate(([latest], counters)))
         watch.out_of_order += int(np.count_nonzero(counters < highest[:-1]))
-        watch.latest[source] = int(highest[-1])
-        watch.counters.add(counters)
-        watch.stamps.add(counters, rows["t_ns"].astype(np.int64))
+        watch.latest[(key[1], source)] = int(highest[-1])
+        counted.add(counters, rows["t_ns"].astype(np.int64))
 
     def observables(self, rows: Records) -> None:
         """Takes OBSERVABLE rows in order."""

@@ -7,11 +7,19 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pvload.wire.codes import EndedBy, NoteClass, UserChange
+from pvload.wire.codes import EndedBy, FrameFlag, NoteClass, UserChange
 from pvload.wire.event import Kind
+from tests.stats.around_schedules import around
 from tests.stats.stream import MS, T0, Stream
 
 PERIOD_MS = 100
+_EXPOSED = int(FrameFlag.EXPOSURE)
+SHOWN: list[dict[str, Any]] = [
+    {},
+    {"flags": _EXPOSED, "exposure_ms": 100.0},
+    {"flags": _EXPOSED, "exposure_ms": 50.0, "width": 64, "height": 64},
+]
+"""What frames may show."""
 
 
 @dataclass
@@ -28,6 +36,7 @@ def _frames(draw: Any, stream: Stream, call: int, begin_ms: int, count: int) -> 
     camera, now, made = _Camera(draw(st.integers(0, 3))), begin_ms, 0
     metrics = draw(st.sampled_from([True, True, True, False]))
     last = None
+    shown = draw(st.sampled_from(SHOWN))
     for _ in range(count):
         what = draw(st.sampled_from("........sdutTrRwWf"))
         now += PERIOD_MS + draw(st.integers(-20, 20))
@@ -93,6 +102,9 @@ def _frames(draw: Any, stream: Stream, call: int, begin_ms: int, count: int) -> 
             camera.number, camera.sent, now, made = camera.number + n - 1, camera.sent + n - 1, now + 90, made + n
             continue
         fields = {"sent": camera.sent, "dropped": camera.dropped, "source": source, "metrics": metrics}
+        fields |= shown
+        if not draw(st.integers(0, 9)):
+            shown = draw(st.sampled_from(SHOWN))
         last = (camera.number, fields)
         stream.frame(T0 + now * MS, camera.number, call, **fields)
         made += 1
@@ -120,6 +132,7 @@ def streams(draw: Any, *, senders: int = 2) -> list[Stream]:
             )
             now, made = _frames(draw, stream, call, now, draw(st.integers(0, 25)))
             _aside(draw, stream, now, ordinal)
+            around(draw, stream, now)
             if draw(st.integers(0, 4)):
                 now += draw(st.integers(0, 4000))
                 by = draw(st.sampled_from(list(EndedBy)))

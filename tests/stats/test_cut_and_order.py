@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvload.stats import hold
-from pvload.stats.config import FoldConfig
+from pvload.stats.config import FoldConfig, Plan
 from pvload.stats.fold import RunFold
 from pvload.stats.summary_json import to_dict, to_json
 from pvload.wire.codes import EndedBy
@@ -19,7 +19,13 @@ from pvload.wire.event import Kind
 from tests.stats.schedules import streams
 from tests.stats.stream import MS, Stream, cut, fold
 
-CONFIG = FoldConfig(warm_up_ns=700 * MS, window_ns=3_000 * MS)
+CONFIG = FoldConfig(
+    warm_up_ns=700 * MS,
+    window_ns=3_000 * MS,
+    plan=Plan(exposure_ms=100.0),
+    kinds={"probe": "stop-probe"},
+    storms={"storm": "p"},
+)
 
 
 def _cut_at_random(every: list[Stream], seed: int) -> RunFold:

@@ -1,0 +1,313 @@
+"""Changes of the camera: effect, loss across it and outcome, of runs whose truth is known by construction."""
+
+from __future__ import annotations
+
+import pytest
+
+from pvload.stats.around import Change
+from pvload.stats.config import FoldConfig, Plan
+from pvload.stats.refusal import counter_in, names_a_reason
+from pvload.wire.codes import ChangeKind, EndedBy
+from tests.stats.around_stream import AroundStream
+from tests.stats.stream import S, Stream, summary
+
+CONFIG = FoldConfig(plan=Plan(exposure_ms=100.0), kinds={"changer": "changer"})
+REASON = "Failed to set parameter: Cannot change exposure while streaming"
+
+
+def _begun(*, frames: int = 50) -> AroundStream:
+    """Ten frames a second of 100 ms from 0.1 s on, and a change to 50 ms sent at 5.05 s."""
+    stream = AroundStream()
+    stream.wanted(0.0, rate=10.0, exposure_ms=100.0).open(0.0)
+    stream.shot(0.1, 0.1, frames, 100.0)
+    stream.change(5.05, exposure_ms=50.0, rate_hz=20.0)
+    return stream
+
+
+def _one(*streams: Stream, config: FoldConfig = CONFIG) -> Change:
+    changes = summary(*streams, config=config).around.changes
+    assert changes.count == len(changes.listed) == 1
+    assert changes.outcomes == {changes.listed[0].outcome: 1}
+    return changes.listed[0]
+
+
+def test_an_effective_change_with_what_was_lost_across_it() -> None:
+    """Two frames of the old exposure after it, then 50 ms; one frame missing; the longest gap is stated."""
+    stream = _begun()
+    stream.unary(5.05, 5.06, by="changer", change=1)
+    stream.shot(5.1, 0.1, 2, 100.0)
+    stream.shot(5.5, 0.05, 100, 50.0, first=53)
+    stream.wanted(5.5, rate=20.0, exposure_ms=50.0).end(10.5)
+    found = summary(stream, config=CONFIG)
+    change = found.around.changes.listed[0]
+    assert (change.outcome, change.by, change.kind, change.device) == ("effective", "changer/0", "exposure", "cam")
+    assert change.answered_after_ms == pytest.approx(10.0)
+    assert change.effect_after_ms == pytest.approx(450.0)
+    effect = change.effects[0]
+    assert effect.subscriber == "viewer/0"
+    assert (effect.frames_before_effect, effect.missing, effect.not_as_either) == (2, 1, 0)
+    assert effect.longest_gap_s == pytest.approx(0.3)
+    assert found.around.changes.effect_ms.n == 1
+    assert found.around.changes.missing == 1
+    assert found.devices[0].not_as_planned == 0
+
+
+def test_loss_far_from_the_change_is_not_the_changes() -> None:
+    """A frame lost 1.2 s before it and one lost 1.5 s after its effect."""
+    stream = AroundStream()
+    stream.wanted(0.0, rate=10.0, exposure_ms=100.0).open(0.0)
+    stream.shot(0.1, 0.1, 38, 100.0)
+    stream.shot(4.0, 0.1, 11, 100.0, first=39)
+    stream.change(5.05, exposure_ms=50.0).unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.1, 15, 50.0, first=50)
+    stream.shot(6.7, 0.1, 20, 50.0, first=66)
+    change = _one(stream.end(9.0))
+    assert change.effects[0].missing == 0
+    assert change.effects[0].longest_gap_s == pytest.approx(0.1)
+
+
+def test_frames_of_neither_plan_are_counted() -> None:
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.1, 3, 77.0)
+    stream.shot(5.4, 0.05, 100, 50.0)
+    change = _one(stream.end(10.5))
+    assert change.effects[0].not_as_either == 3
+    assert change.effects[0].frames_before_effect == 3
+
+
+def test_answered_ok_and_nothing_changed_is_ignored() -> None:
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.1, 100, 100.0)
+    change = _one(stream.end(15.2))
+    assert (change.outcome, change.effect_after_ms, change.restarted_at_s) == ("ignored", None, None)
+    assert change.effects[0].missing == 0
+
+
+def test_ignored_until_the_camera_was_stopped_and_started() -> None:
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.1, 20, 100.0)
+    stream.wanted(7.1, on=False)
+    stream.wanted(8.0, rate=20.0, exposure_ms=50.0)
+    stream.change(8.0, again=True, exposure_ms=50.0)
+    stream.shot(8.25, 0.05, 100, 50.0, first=0)
+    change = _one(stream.end(13.3))
+    assert change.outcome == "ignored_until_restart"
+    assert change.effect_after_ms is None
+    assert change.restarted_at_s == pytest.approx(8.0)
+    assert change.effect_after_restart_ms == pytest.approx(250.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "failed", "details", "again", "outcome"),
+    [
+        (3, False, REASON, False, "refused"),
+        (3, False, REASON, True, "refused_then_effective"),
+        (0, True, "", True, "refused_unclear"),
+        (3, False, "INVALID_ARGUMENT", False, "refused_unclear"),
+        (3, False, "", True, "refused_unclear"),
+        (4, False, "Deadline Exceeded", False, "hung"),
+    ],
+)
+def test_a_refusal_names_its_reason_or_not(status: int, failed: bool, details: str, again: bool, outcome: str) -> None:
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer", status=status, failed=failed, details=details)
+    stream.shot(5.1, 0.1, 20, 100.0)
+    if again:
+        stream.wanted(7.1, on=False)
+        stream.wanted(8.0, rate=20.0, exposure_ms=50.0)
+        stream.unary(8.0, 8.01, change=1, by="changer")
+        stream.change(8.0, again=True, exposure_ms=50.0)
+        stream.shot(8.25, 0.05, 100, 50.0, first=0)
+    else:
+        stream.shot(7.1, 0.1, 60, 100.0)
+    change = _one(stream.end(13.3))
+    assert change.outcome == outcome
+    assert change.details == details
+    assert (change.answered_after_ms is None) == (outcome == "hung")
+
+
+def test_success_false_is_refused_with_the_answers_own_text() -> None:
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, failed=True, answer='{"error_message":"Cannot change ROI while streaming"}')
+    stream.shot(5.1, 0.1, 60, 100.0)
+    change = _one(stream.end(11.2))
+    assert (change.outcome, change.status) == ("refused", "OK")
+    assert change.details == "Cannot change ROI while streaming"
+
+
+def test_never_answered_is_hung_even_if_it_showed() -> None:
+    stream = _begun()
+    stream.shot(5.1, 0.05, 100, 50.0)
+    assert _one(stream.end(10.2)).outcome == "hung"
+
+
+@pytest.mark.parametrize(("silence", "outcome"), [(2.5, "killed"), (1.5, "not_judged")])
+def test_frames_that_end_with_a_change(silence: float, outcome: str) -> None:
+    """Silent until the stop that follows: longer than the stall threshold of 2 s, or not."""
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.wanted(5.05 + silence, on=False)
+    change = _one(stream.end(9.0))
+    assert change.outcome == outcome
+    assert change.effects[0].longest_gap_s == pytest.approx(silence + 0.05, abs=0.001)
+
+
+def test_a_stream_that_the_server_ends_is_killed() -> None:
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.1, 3, 100.0)
+    stream.ended(5.4, by=EndedBy.SERVER, status=13, frames=53)
+    assert _one(stream.end(15.0)).outcome == "killed"
+
+
+def test_a_silence_that_a_frame_ends_is_no_kill() -> None:
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(9.0, 0.05, 100, 50.0)
+    change = _one(stream.end(14.1))
+    assert (change.outcome, change.effect_after_ms) == ("effective", pytest.approx(3950.0))
+
+
+def test_a_stream_that_was_dead_before_is_not_killed_by_the_change() -> None:
+    stream = _begun(frames=10)
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    assert _one(stream.end(20.0)).outcome == "not_judged"
+
+
+def test_a_second_sender_sees_the_effect_that_the_changers_does_not() -> None:
+    """The answer is in one sender's records, frames in another's, whose clock is 3 s behind."""
+    viewer = _begun()
+    viewer.shot(5.1, 0.05, 100, 50.0)
+    viewer.end(10.2)
+    changer = AroundStream(2, worker="w2")
+    changer.put(11, 2.0, offset_ns=3 * S, round_trip_ns=1000)
+    changer.change(2.05, exposure_ms=50.0).unary(2.05, 2.10, by="changer", change=1)
+    change = _one(viewer, changer)
+    assert (change.outcome, change.effect_after_ms, change.answered_after_ms) == (
+        "effective",
+        pytest.approx(50.0),
+        pytest.approx(50.0),
+    )
+    assert [effect.subscriber for effect in change.effects] == ["viewer/0"]
+
+
+def test_what_frames_cannot_show_is_answered() -> None:
+    stream = AroundStream()
+    stream.wanted(0.0, rate=10.0).open(0.0)
+    stream.shot(0.1, 0.1, 50, 100.0)
+    stream.change(5.05, kind=ChangeKind.OTHER, text="gain 2", by="").unary(5.05, 5.06, change=1)
+    stream.shot(5.1, 0.1, 50, 100.0)
+    change = _one(stream.end(10.2))
+    assert (change.outcome, change.by, change.kind, change.text) == ("answered", "timeline", "other", "gain 2")
+
+
+def test_nobody_was_there_to_see_it() -> None:
+    stream = AroundStream()
+    stream.wanted(0.0, rate=10.0).change(5.0, exposure_ms=50.0).unary(5.0, 5.1, change=1)
+    change = _one(stream.end(20.0))
+    assert (change.outcome, change.effects) == ("not_judged", ())
+
+
+def test_a_region_at_half_scale_and_a_decimating_stream() -> None:
+    """A preview shows half the sides; what decimation leaves out is not missing."""
+    stream = AroundStream()
+    stream.wanted(0.0, rate=10.0, width=64, height=64).open(0.0, quality=1, max_fps=5)
+    for at in range(25):
+        stream.frame(0.2 + at * 0.2, 2 * at, sent=at + 1, dropped=at, width=32, height=32)
+    stream.change(5.1, kind=ChangeKind.ROI, width=32, height=32).unary(5.1, 5.11, change=1)
+    for at in range(25, 50):
+        stream.frame(0.2 + at * 0.2, 2 * at, sent=at + 1, dropped=at, width=16, height=16)
+    change = _one(stream.end(10.3))
+    assert (change.outcome, change.effect_after_ms) == ("effective", pytest.approx(100.0))
+    assert change.effects[0].missing == 0
+
+
+def test_between_change_and_effect_both_settings_are_planned_and_no_third() -> None:
+    """Old, new and old again before the plan says so; 77 ms is neither; after the time limit old alone is planned."""
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.1, 5, 50.0)
+    stream.shot(5.6, 0.1, 5, 100.0)
+    stream.shot(6.1, 0.1, 2, 77.0)
+    stream.shot(6.3, 0.1, 60, 100.0)
+    stream.shot(12.3, 0.1, 4, 50.0)
+    device = summary(stream.end(13.0), config=CONFIG).devices[0]
+    assert device.not_as_planned == 6
+    assert "exposure 77 ms" in device.not_as_planned_example
+
+
+def test_after_a_start_old_and_new_are_planned_until_the_limit() -> None:
+    """The change shows late after the restart: its frames before that are no violation; those of its limit are."""
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.1, 20, 100.0)
+    stream.wanted(7.1, on=False)
+    stream.wanted(8.0, rate=20.0, exposure_ms=50.0)
+    stream.change(8.0, again=True, exposure_ms=50.0)
+    stream.shot(8.1, 0.1, 70, 100.0, first=0)
+    device = summary(stream.end(15.2), config=CONFIG).devices[0]
+    assert device.not_as_planned == 10
+
+
+def test_a_change_of_period_is_neither_loss_nor_stall_nor_freeze() -> None:
+    """10, 20 and 10 frames a second by plan: full coverage, nothing lost before numbering, two rates expected."""
+    stream = AroundStream()
+    stream.wanted(0.0, rate=10.0, exposure_ms=100.0).open(0.0)
+    stream.shot(0.1, 0.1, 300, 100.0)
+    stream.change(30.05, 1, exposure_ms=50.0, rate_hz=20.0).unary(30.05, 30.06, change=1)
+    stream.wanted(30.1, rate=20.0, exposure_ms=50.0)
+    stream.shot(30.1, 0.05, 600, 50.0)
+    stream.change(60.02, 2, exposure_ms=100.0, rate_hz=10.0).unary(60.02, 60.03, change=2)
+    stream.wanted(60.1, rate=10.0, exposure_ms=100.0)
+    stream.shot(60.1, 0.1, 300, 100.0)
+    found = summary(stream.end(90.1), config=CONFIG)
+    run = found.run
+    assert found.around.changes.outcomes == {"effective": 2}
+    assert run.missing.total == 0
+    assert run.missing.before_numbering == 0
+    assert run.coverage == pytest.approx(1.0, abs=0.005)
+    assert run.expected_is_stated
+    assert run.expected_hz == pytest.approx(1200 / 90, rel=0.01)
+    assert run.stalls.count == run.freezes.count == 0
+    assert found.devices[0].not_as_planned == 0
+
+
+def test_two_changes_of_one_figure_the_second_ends_the_first() -> None:
+    """The first never had its time: not judged, though its value never showed."""
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.1, 5, 100.0)
+    stream.change(5.65, 2, exposure_ms=25.0, rate_hz=40.0).unary(5.65, 5.66, change=2, by="changer")
+    stream.shot(5.7, 0.025, 200, 25.0)
+    found = summary(stream.end(10.8), config=CONFIG).around.changes
+    assert [change.outcome for change in found.listed] == ["not_judged", "effective"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (REASON, True),
+        ("Failed to set parameter: out of range", True),
+        ("Failed to set parameter: is read-only", True),
+        ("OUT_OF_RANGE", False),
+        ("value 5000 above the highest, 1000", True),
+        ("INVALID_ARGUMENT", False),
+        ("", False),
+        ("error 42", False),
+        ("Failed to set parameter:", False),
+    ],
+)
+def test_a_reason_is_more_than_a_code(text: str, named: bool) -> None:
+    assert names_a_reason(text) is named
+
+
+@pytest.mark.parametrize(
+    ("value", "counter"), [('"v17"', 17), ("sweep 17", 17), ("17", None), ("10.5", None), ('{\\"x\\":1}', None)]
+)
+def test_a_counter_is_read_from_texts_alone(value: str, counter: int | None) -> None:
+    escaped = value if "\\" in value else value.replace('"', '\\"')
+    found = counter_in('{"parameter_name":"p","value":"' + escaped + '"}')
+    assert found == (None if counter is None else ("p", counter))
