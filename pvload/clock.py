@@ -12,6 +12,8 @@ from typing import Protocol
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
+_INITIAL_CLOCKS = "time:[4026531834]"
+"""The kernel's own name of the time namespace that every process is in unless it was put into another."""
 
 
 class Clock(Protocol):
@@ -39,6 +41,11 @@ def boot_id() -> str:
     Empty where the kernel does not tell; an empty value equals no other.
     """
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
+    try:
+        clocks = Path("/proc/self/ns/time").readlink().name
+    except OSError:  # a kernel without time namespaces has one clock
+        return boot
+    return boot if clocks == _INITIAL_CLOCKS else f"{boot}/{clocks}"

@@ -92,6 +92,7 @@ class DirectorTimeline:
                 failed = "pvload did not start the daemon"
             else:
                 status = run.daemon.restart()
+                run.processes.watch("target", run.daemon.pid)
                 run.camera.renewed()
         except PvloadError as exc:
             failed = str(exc)

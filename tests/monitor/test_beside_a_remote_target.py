@@ -22,14 +22,6 @@ from rig import LineProcess
 
 FAR_S = 86_400
 """The other host's monotonic clock is so far ahead of ours."""
-OTHER_HOST = """
-import sys
-from pvload.monitor import session
-session.boot_id = lambda: "another boot"
-from pvload.cli.main import main
-sys.argv = ["pvload", "monitor", *sys.argv[1:]]
-main()
-"""
 STALL = "2026-11-21T11:23:05.5Z ERROR daq_driver_pvcam: Acquisition error (involuntary stop) error=Timeout\n"
 
 
@@ -114,7 +106,7 @@ def test_it_joins_over_the_network_and_ends_with_the_run(
     prefix, address = other_host
     process, folder, run, port = collector
     log = tmp_path / "daemon.log"
-    command = [*prefix, sys.executable, "-c", OTHER_HOST, "--collector", f"{address}:{port}", "--run", run]
+    command = [*prefix, sys.executable, "-m", "pvload.cli", "monitor", "--collector", f"{address}:{port}", "--run", run]
     command += ["--log", str(log), "--process-name", "sleep-of-this-test", "--interval", "0.1"]
     far = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     target = subprocess.Popen(["sleep-of-this-test", "60"], executable="/bin/sleep")
