@@ -28,10 +28,10 @@ from pvload.engine.process import Engine, reason
 from pvload.engine.pulse import Pulse
 from pvload.errors import FormatError, PvloadError
 from pvload.protocols import protocol_named
-from pvload.protocols.endpoint import endpoint
+from pvload.protocols.endpoint import checked_endpoint, endpoint
 from pvload.ship.recorder import Recorder
 from pvload.ship.shipper import Delivery, Shipper
-from pvload.ship.spool import Spool
+from pvload.ship.spool import SEGMENT_BYTES, Spool
 from pvload.wire import command
 from pvload.wire.batch import Hello
 from pvload.wire.codes import NoteClass
@@ -39,6 +39,10 @@ from pvload.wire.event import Kind
 
 log = logging.getLogger(__name__)
 
+VIEWER: Final = "viewer"
+ROLES: Final = ("engine", VIEWER)
+VIEWER_SEGMENT_BYTES: Final = 256 * 1024
+"""A viewer is killed after some hundred frames, and its segments may lie beside those of many others."""
 CONNECT_TIMEOUT_NS: Final = 2 * NS_PER_S
 """How long Ready waits for the collector's answer and clock; without them the spool keeps what is recorded."""
 DELIVERY_TIMEOUT_S: Final = 6.0
@@ -60,21 +64,31 @@ def make(start: command.Start, *, clock: Clock, outbox: Outbox, idle_ns: Callabl
     """Everything that `start` asks for, nothing of it running yet; PvloadError says what cannot be had."""
     if start.version != command.VERSION:
         raise FormatError(f"start has version {start.version}, this engine speaks {command.VERSION}")
-    target = endpoint(start.target)
+    if start.role not in ROLES:
+        raise FormatError(f"role {start.role!r}, expected one of {', '.join(ROLES)}")
+    viewer = start.role == VIEWER
+    target = checked_endpoint(start.target) if viewer else endpoint(start.target)
     try:
         run = uuid.UUID(start.run).bytes
     except ValueError as exc:
         raise FormatError(f"run {start.run!r} is no UUID") from exc
     sender, folder = uuid.uuid4().bytes, Path(start.spool)
     hello = Hello(
-        role="engine",
+        role=start.role,
         worker=start.worker,
         incarnation=start.incarnation,
         host=socket.gethostname(),
         boot=boot_id(),
         pid=os.getpid(),
     )
-    spool = Spool.create(folder, run=run, sender=sender, hello=hello, limit_bytes=start.spool_bytes)
+    spool = Spool.create(
+        folder,
+        run=run,
+        sender=sender,
+        hello=hello,
+        limit_bytes=start.spool_bytes,
+        segment_bytes=VIEWER_SEGMENT_BYTES if viewer else SEGMENT_BYTES,
+    )
     context = Context(
         clock=clock,
         endpoint=target,
@@ -84,7 +98,7 @@ def make(start: command.Start, *, clock: Clock, outbox: Outbox, idle_ns: Callabl
         inspection=Inspection(),
         idle_ns=idle_ns,
     )
-    shipper = Shipper(start.collector, folder, run=run, clock=clock)
+    shipper = Shipper(start.collector, folder, run=run, clock=clock, own=sender)
     return Parts(sender=sender, context=context, shipper=shipper, lag=LagMeter(clock))
 
 

@@ -52,8 +52,13 @@ class Shipper:
         clock: Clock,
         patience_s: float = PATIENCE_S,
         boot: str | None = None,
+        own: bytes | None = None,
     ) -> None:
-        """boot: identity of the boot whose monotonic clock `clock` reads; None: this host's."""
+        """boot: identity of the boot whose monotonic clock `clock` reads; None: this host's.
+
+        own: this process's sender; None: the one whose HELLO has its pid, which a dead one's may have too where
+        processes are many.
+        """
         self.connected = False
         """The collector answers."""
         self.kept: tuple[str, ...] = ()
@@ -77,7 +82,8 @@ class Shipper:
         self._records: dict[bytes, int] = {}
         self._settled: set[bytes] = set()
         """Senders that are finished or refused."""
-        self._own: bytes | None = None
+        self._own = own
+        self._by_pid = own is None
         self._own_settled = threading.Event()
         self._stopping = threading.Event()
         self._looked_ns = 0
@@ -144,7 +150,7 @@ class Shipper:
                 _log.warning("kept in %s: %s", self._folder, line)
         for reader in found.readers:
             self._records[reader.sender] = reader.count
-            if reader.hello.pid == os.getpid():
+            if self._by_pid and reader.hello.pid == os.getpid():
                 self._own = reader.sender
         ours = [reader for reader in found.readers if self._may_ship(reader)]
         chosen = min(ours, key=lambda reader: reader.sender == self._own, default=None)

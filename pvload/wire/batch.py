@@ -76,7 +76,7 @@ class Hello:
     """Who a sender is; journaled once per sender."""
 
     role: str
-    """engine, monitor or plugin."""
+    """engine, viewer, monitor or plugin."""
     worker: str
     """Which worker it belongs to; stable over restarts of the engine."""
     incarnation: int

@@ -376,8 +376,9 @@ def test_after_the_runs_end_streams_end_by_it(bench: Any, open_stream: OpenStrea
         ({"version": 99}, "version 99"),
         ({"target": {"address": "sim"}}, "resolved"),
         ({"run": "x"}, "no UUID"),
+        ({"role": "spectator"}, "role 'spectator'"),
     ],
-    ids=["version", "address", "run"],
+    ids=["version", "address", "run", "role"],
 )
 def test_an_engine_that_cannot_start_says_why(bench: Any, changes: dict[str, Any], complaint: str) -> None:
     done = subprocess.run(

@@ -208,3 +208,18 @@ def test_a_port_that_hangs_up_costs_no_processor(spools: Path) -> None:
     spool.close()
     assert not shipper.connected
     assert used < 0.5
+
+
+def test_a_dead_one_with_our_pid_is_not_taken_for_our_own(spools: Path, collecting: Collecting) -> None:
+    """Where viewers are killed by the thousand, a pid comes again."""
+    left = make(spools, OLD, pid=os.getpid(), incarnation=0)
+    fill(left, 100)
+    left.close()
+    own = make(spools, OWN, pid=os.getpid(), incarnation=1)
+    fill(own, 5)
+    shipper = Shipper(collecting.endpoint, spools, run=RUN, clock=SystemClock(), patience_s=0.5, own=OWN)
+    shipper.start()
+    own.close()
+    assert shipper.finish(10) == Delivery(records=5, delivered=5)
+    shipper.stop()
+    assert [(row.sender, row.known) for row in collecting.intake.senders()] == [(OLD, 100), (OWN, 5)]
