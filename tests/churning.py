@@ -1,4 +1,7 @@
-"""`python tests/churning.py ADDRESS CYCLES`: clients that open StreamFrames calls and abort them, many at a time."""
+"""Clients in a process of their own, to be run as `python tests/churning.py ADDRESS CYCLES`.
+
+They open StreamFrames calls and abort them, many at a time; with the word `view` for CYCLES, one reads until its end.
+"""
 
 from __future__ import annotations
 
@@ -32,5 +35,13 @@ async def churn(address: str, cycles: int) -> None:
         await asyncio.gather(*(come_and_go(first) for first in range(TOGETHER)))
 
 
+async def view(address: str) -> None:
+    """Reads all frames."""
+    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+        stub = daq_pb2_grpc.HardwareServiceStub(channel)
+        async for _ in stub.StreamFrames(daq_pb2.StreamFramesRequest(device_id="prime_bsi")):
+            pass
+
+
 if __name__ == "__main__":
-    asyncio.run(churn(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(view(sys.argv[1]) if sys.argv[2] == "view" else churn(sys.argv[1], int(sys.argv[2])))

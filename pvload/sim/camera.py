@@ -55,6 +55,7 @@ class Camera:
         """Numbers of the set calls that the next start puts into effect, by parameter."""
         self._lonely: asyncio.TimerHandle | None = None
         self._shown: View | None = None
+        """Of the latest frame."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -298,9 +299,9 @@ class Camera:
         acquisition.captured += 1
         acquisition.produced_bytes += settings.pixels * 2
         view = self._view(settings, block=1, dark=dark)
-        if view != self._shown and not dark:
-            self._shown = view
+        if view == self._shown:
             self._prepare_all(settings)
+        self._shown = view
         frame = Frame(
             device=self.sensor.device,
             made=made,
@@ -404,8 +405,9 @@ class Camera:
             self._prepare(settings, block)
 
     def _prepare(self, settings: Settings, block: int) -> None:
-        if fits(settings):
-            self._spawn(self._prepare_in_thread(self._view(settings, block=block)))
+        view = self._view(settings, block=block)
+        if fits(settings) and self._world.images.lacks(view):
+            self._spawn(self._prepare_in_thread(view))
 
     async def _prepare_in_thread(self, view: View) -> None:
         await asyncio.to_thread(self._world.images.prepare, view)

@@ -135,6 +135,12 @@ class ImageBook:
         with self._lock:
             self._preparing.discard(view)
 
+    def lacks(self, view: View) -> bool:
+        """Is there something to prepare that nobody is at?"""
+        ring = self._rings.get(view)
+        complete = ring is not None and len(ring) >= self._lengths.get(view, RING)
+        return not complete and view not in self._preparing
+
     def close(self) -> None:
         """Ends every `prepare` after its current image."""
         self._closed = True
