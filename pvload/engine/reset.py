@@ -3,7 +3,7 @@
 gRPC hands out no file descriptor. A channel that is to be resettable gets a keep-alive time-out that no other channel
 of this process has; gRPC sets it on the channel's sockets as TCP_USER_TIMEOUT, where it is found again. Nothing is
 ever pinged: the keep-alive time is eleven days. `connect` to AF_UNSPEC then breaks the connection with RST, whoever
-else holds the socket. See docs/decisions/0006.
+else holds the socket. See docs/decisions/0007.
 """
 
 from __future__ import annotations
