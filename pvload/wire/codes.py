@@ -204,5 +204,5 @@ class NoteClass(IntEnum):
     RESTORED = 11
     """At the end, what the timeline and changers changed was (`value` 1) or was not (0) as at the start, on the frames
     and by its parameters; the text says what differs. Noted before pvload puts anything back itself."""
-    GAVE_UP = 11
+    GAVE_UP = 12
     """A load user opens no more streams: `value` calls in a row gave no frame, as many as its `retry` allows."""
