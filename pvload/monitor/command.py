@@ -26,6 +26,8 @@ PROVEN_NS: Final = 60 * NS_PER_S
 """A command that lived so long is started again after the first pause."""
 OLD_NS: Final = 2 * NS_PER_S
 """A line of the first burst that was stamped so long before the start is not the run's."""
+BURST_NS: Final = 10 * NS_PER_S
+"""The first burst begins so early, or there is none."""
 KNOWN_LINES: Final = 512
 """Lines remembered, by which a repetition is known."""
 END_S: Final = 1.0
@@ -56,7 +58,9 @@ class CommandFollower:
         self._cut = 0
         self._known: deque[str] = deque(maxlen=KNOWN_LINES)
         self._repeats = False
-        self._burst = 0
+        self._burst_began = self._burst_over = False
+        self._last_old: bool | None = None
+        """Of the burst's lines so far; None: none had a stamp."""
         self._start_wall_ns = 0
         self._started_ns = 0
         self._due_ns = 0
@@ -111,7 +115,6 @@ class CommandFollower:
         self.starts += 1
         self._started_ns = self._clock.monotonic_ns()
         self._repeats = self.starts > 1
-        self._burst = 0
         self._cut += self._assembler.cut
         self._assembler = LineAssembler()
         try:
@@ -146,21 +149,41 @@ class CommandFollower:
 
     def _fresh(self, lines: list[str]) -> list[str]:
         """`lines` without repetitions and without what is older than the run."""
-        in_burst = self.starts == 1 and self._burst < 2
-        # The burst ends with the first poll that brings nothing after something came.
-        if self._burst < 2:
-            self._burst = 1 if lines else 2 * self._burst
+        seen = [classify(line) for line in lines]
+        self.opened = self.opened or any(one.level or one.log_class is not LogClass.OTHER for one in seen)
+        old = self._old([one.stamp_wall_ns for one in seen]) if self._in_burst(bool(lines)) else [False] * len(lines)
         fresh = []
-        for line in lines:
-            seen = classify(line)
-            self.opened = self.opened or bool(seen.level) or seen.log_class is not LogClass.OTHER
-            old = in_burst and (seen.stamp_wall_ns or self._start_wall_ns) < self._start_wall_ns - OLD_NS
-            if old or (self._repeats and line in self._known):
+        for line, is_old in zip(lines, old, strict=True):
+            if is_old or (self._repeats and line in self._known):
                 continue
             self._repeats = False
             self._known.append(line)
             fresh.append(line)
         return fresh
+
+    def _in_burst(self, something: bool) -> bool:
+        """Whether lines read now may be of the time before the run.
+
+        What such commands begin with comes at once: until the first poll that brings nothing after something came.
+        """
+        if self.starts > 1 or self._burst_over:
+            return False
+        late = self._clock.monotonic_ns() - self._started_ns > BURST_NS
+        self._burst_over = (late and not self._burst_began) or (self._burst_began and not something)
+        self._burst_began = self._burst_began or something
+        return not self._burst_over
+
+    def _old(self, stamps: list[int | None]) -> list[bool]:
+        """Which lines of the burst are old: by their stamps; one without is as old as its neighbour with one."""
+        limit_ns = self._start_wall_ns - OLD_NS
+        known = [stamp < limit_ns for stamp in stamps if stamp is not None]
+        if self._last_old is None:
+            self._last_old = known[0] if known else None
+        old = []
+        for stamp in stamps:
+            self._last_old = self._last_old if stamp is None else stamp < limit_ns
+            old.append(self._last_old is not False)
+        return old
 
     def _ended(self) -> None:
         process, self._process = self._process, None

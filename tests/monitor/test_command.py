@@ -119,11 +119,29 @@ def test_the_pause_grows_to_a_bound(tmp_path: Path) -> None:
 
 def test_what_was_printed_before_the_run_is_not_the_runs(tmp_path: Path) -> None:
     """The last ten lines that a journal begins with; they show that it is the daemon's log."""
-    text = f"echo '{OLD}'; echo '{LINE.format(5, 'new')}'; exec sleep 60"
+    lines = ["banner of old", OLD, "[PVCAM DEBUG] of old", LINE.format(5, "new"), "[PVCAM DEBUG] new"]
+    text = f"printf '%s\\n' {' '.join(repr(line) for line in lines)}; exec sleep 60"
     follower = CommandFollower(script(tmp_path, text), SystemClock())
     follower.start()
-    assert lines_of(follower, 1) == [LINE.format(5, "new")]
+    assert lines_of(follower, 2) == [LINE.format(5, "new"), "[PVCAM DEBUG] new"]
     assert follower.opened
+    follower.close()
+
+
+def test_lines_without_any_stamp_are_old_in_the_first_burst_and_new_after_it(tmp_path: Path) -> None:
+    """As `tail -F` of a stderr begins with ticks of another day."""
+    go = tmp_path / "go"
+    text = (
+        f"echo '[PVCAM DEBUG] old'; while [ ! -e {go} ]; do sleep 0.02; done; echo '[PVCAM DEBUG] new'; exec sleep 60"
+    )
+    follower = CommandFollower(script(tmp_path, text), SystemClock())
+    follower.start()
+    deadline = time.monotonic() + 10
+    while not follower._burst_over:
+        assert follower.poll() == []
+        assert time.monotonic() < deadline
+    go.touch()
+    assert lines_of(follower, 1) == ["[PVCAM DEBUG] new"]
     follower.close()
 
 
