@@ -243,7 +243,8 @@ class Storm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Tell when stream `id` has received `frames` frames. Answered by Reached, at once if it has already. 0: how many now?"""
+    """Tell when stream `id` has received `frames` frames. Answered by Reached, at once if it has already; 0 asks how
+    many have come."""
 
     NAME: ClassVar[str] = "mark"
     id: int
