@@ -16,6 +16,7 @@ from pvload.plan.check import check
 from pvload.profiles.load import load
 from pvload.run.command import Wish
 from pvload.run.progress import display_on
+from pvload.run.repeats import SetOutcome, run_set
 from pvload.run.supervisor import Outcome, Supervisor
 
 _HEAD_LINES: Final = 10
@@ -29,6 +30,9 @@ def run(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a value: camera.exposure_ms=50.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="Label the run: key=value.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, max=64, help="Worker processes for the users; 0: none.")] = None,
+    repeat: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Run it so often, and judge the set as a whole.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run more subscribers than the target admits.")] = False,
     runs: Annotated[Path, typer.Option(help="Where the run directory is made.")] = Path("runs"),
 ) -> None:
@@ -49,9 +53,25 @@ def run(
     )
     if frames and duration is not None:
         print(f"note: --frames {frames} ends the run, not --duration {duration}", file=sys.stderr)
+    times = loaded.profile.run.repeat if repeat is None else repeat
+    if times > 1:
+        made = run_set(wish, plan, times, lambda: display_on(sys.stderr))
+        _show_set(made)
+        raise typer.Exit(made.exit_code)
     outcome = Supervisor(wish, display_on(sys.stderr), plan).run()
     _show(outcome)
     raise typer.Exit(outcome.exit_code)
+
+
+def _show_set(made: SetOutcome) -> None:
+    """The set's whole report: a line or two for each run."""
+    if made.refused is not None:
+        _show(made.refused)
+    if made.report is None:
+        return
+    if made.report.unwritten:
+        print(f"pvload: {made.report.unwritten}", file=sys.stderr)
+    show(f"{made.report.text}\nset        {made.folder}")
 
 
 def _show(outcome: Outcome) -> None:

@@ -27,7 +27,7 @@ from typing import IO, Any, Final
 from pvload.errors import FormatError, PvloadError
 from pvload.plan.check import Plan
 from pvload.run.command import Wish, arguments, environment
-from pvload.run.progress import Display, Stillness
+from pvload.run.progress import Display, Rows, Stillness
 from pvload.wire import live, run_directory
 
 TICK_S: Final = 0.1
@@ -63,18 +63,25 @@ class Outcome:
     report: Path | None = None
     run_dir: Path | None = None
     errors: list[PvloadError] = field(default_factory=list)
+    interrupted: bool = False
+    """Somebody asked for its end before it came."""
 
 
 class Supervisor:
     """One child, one run."""
 
-    def __init__(self, wish: Wish, display: Display, plan: Plan, *, patience: Patience | None = None) -> None:
+    def __init__(
+        self, wish: Wish, display: Display, plan: Plan, *, patience: Patience | None = None, rows: Rows = ()
+    ) -> None:
+        """rows: (label, value) that the progress shows beside the run's own figures."""
+        self._rows = rows
         self._wish = wish
         self._display = display
         self._camera_stays = plan.profile.target.address != "sim"
-        self._planned_s = 0.0 if wish.frames else plan.profile.run.duration
+        frames = wish.frames or plan.profile.run.frames
+        self._planned_s = 0.0 if frames else plan.profile.run.duration
         self._stall_s = plan.stall_threshold_s
-        self._limit_s = limit_s(plan, wish.frames)
+        self._limit_s = limit_s(plan, frames)
         self._patience = patience if patience is not None else Patience()
         self._due_s = 0.0
         self._overdue = False
@@ -99,6 +106,7 @@ class Supervisor:
             kept = self._keep_log(log_path)
         if not ended:
             self._without_verdict(child.returncode, kept)
+        self._outcome.interrupted = self._interrupts > 0
         return self._outcome
 
     def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -167,7 +175,8 @@ class Supervisor:
                 still.rows(figures, now_s)
             if now_s >= next_s:
                 next_s = now_s + self._display.every_s
-                self._display.show(figures, now_s - self._began_s, self._planned_s, still.rows(figures, now_s))
+                more = [*self._rows, *still.rows(figures, now_s)]
+                self._display.show(figures, now_s - self._began_s, self._planned_s, more)
 
     def _take(self, line: bytes) -> None:
         """One line of the child."""
