@@ -30,7 +30,7 @@ def log_is_known(profile: Profile) -> bool:
     """Will the daemon's log be read?"""
     target = profile.target
     somewhere = target.address == "sim" or target.log or target.log_command or target.start
-    return profile.monitor.log and bool(somewhere)
+    return (profile.monitor.log and bool(somewhere)) or profile.monitor.remote
 
 
 def _any(*kinds: str) -> Callable[[Profile], bool]:
