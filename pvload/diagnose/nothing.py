@@ -73,7 +73,7 @@ def _around(around: Around) -> list[str]:
         none_of("failed", calls, "calls") if not failed else "",
         none_of("lost", events, "change events") if not sum(one.lost or 0 for one in told) else "",
         none_of("silenced", moved.looked_at, "streams beside a disturbance") if moved and not moved.silenced else "",
-        none_of("failed", len(around.cycles), "start-stop cycles") if not bad_cycles else "",
+        none_of("failed", len(around.cycles), "start-stop cycles") if not bad_cycles and len(around.cycles) > 1 else "",
         none_of("slots kept", sum(sum(one.left.values()) for one in around.churn), "leavings") if not refused else "",
     ]
 

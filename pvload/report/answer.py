@@ -140,9 +140,14 @@ def _step(step: StormStep) -> str:
 
 
 def cycles(summary: Summary) -> Entries:
-    """By attempt: the first, those that failed, and what they have in common."""
+    """By attempt: the first, those that failed, and what they have in common.
+
+    The run's own start and stop, restarts after a change and stops that a probe made ask nothing about cycles.
+    """
     made = summary.around.cycles
-    if not made:
+    others = sum(one.restarted_at_s is not None for one in summary.around.changes.listed)
+    others += sum(one.call == "StopStream" for one in summary.around.stop_probes)
+    if len(made) <= 1 + others and all(one.outcome == "ok" for one in made):
         return []
     told = attempts(made)
     good = told.count - told.failed
@@ -174,11 +179,15 @@ def changes(summary: Summary) -> Entries:
 def _change(change: Change) -> str:
     """A row of one line: the answer stands in it where there is room."""
     row = f"  {change.at_s:7.1f} s  {change.text}: {SHORT[change.outcome]}"
-    effect_ms = change.effect_after_ms if change.effect_after_ms is not None else change.effect_after_restart_ms
-    effect = "" if effect_ms is None else f" after {ms(effect_ms)}"
     answered = change.answered_after_ms
-    told = " (no answer)" if answered is None else f" ({change.status or 'answered'} after {ms(answered)})"
-    return next((one for one in (row + effect + told, row + effect) if len(one) <= _LINE), _one_line(row))
+    told = "no answer" if answered is None else f"{change.status or 'answered'} in {ms(answered)}"
+    shown = ""
+    if change.effect_after_ms is not None:
+        shown = f"shown in {ms(change.effect_after_ms)}"
+    elif change.effect_after_restart_ms is not None:
+        shown = f"shown {ms(change.effect_after_restart_ms)} after it"
+    rows = (f"{row} ({told}, {shown})" if shown else f"{row} ({told})", f"{row} ({shown})" if shown else row)
+    return next((one for one in rows if len(one) <= _LINE), _one_line(row))
 
 
 def _one_line(text: str) -> str:

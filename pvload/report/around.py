@@ -30,7 +30,7 @@ def timeline(summary: Summary) -> list[str]:
             "-" if one.due_s is None else seconds(one.due_s),
             one.outcome.replace("_", " "),
             cut(one.text, 40),
-            cut(one.details, 24),
+            cut(one.details, 80),
         )
         for one in summary.around.actions[: 2 * _ROWS]
     ]
@@ -69,7 +69,7 @@ def cameras(summary: Summary) -> list[str]:
 def cycling(summary: Summary) -> list[str]:
     """A row for each attempt: the first ones, the last one, and those that failed."""
     cycles = summary.around.cycles
-    if not cycles:
+    if not cycles or (len(cycles) == 1 and cycles[0].outcome == "ok"):
         return []
     head = ("attempt", "at", "start", "first frame", "frames", "longest gap", "stop", "captured", "outcome")
     shown = _shown(cycles)
@@ -204,7 +204,10 @@ def _churn(summary: Summary) -> list[str]:
         for way, number in one.left.items():
             ways[way] = ways.get(way, 0) + number
     named = ", ".join(f"{number:,} {way.replace('_', '-')}" for way, number in sorted(ways.items()) if number)
-    return lines + (bullet(f"how they left: {named}") if named else [])
+    lines += bullet(f"how they left: {named}") if named else []
+    after = [one.server_streams_after for one in summary.around.churn if one.server_streams_after is not None]
+    text = f"by its log the server has {count(max(after), 'stream')} more at the end than are open" if after else ""
+    return lines + (bullet(text) if text else [])
 
 
 def calling(summary: Summary) -> list[str]:

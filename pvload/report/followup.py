@@ -33,6 +33,18 @@ from pvload.verdict.words import count, ms, percent, seconds
 from pvload.wire.run_directory import JOURNAL, MANIFEST, PROFILE, REPORT, SUMMARY, Manifest
 
 FOLLOWUP: Final = "followup.md"
+_CAMERA: Final = (
+    "acquisition.exposure_ms",
+    "acquisition.roi",
+    "acquisition.binning",
+    "acquisition.trigger_mode",
+    "readout.port",
+    "readout.speed_mode",
+    "readout.gain_mode",
+    "info.model_name",
+    "info.firmware_version",
+)
+"""Parameters told of; all of them stand in manifest.json."""
 _ROWS: Final = 40
 _FINDINGS: Final = 8
 _DISCONNECT: Final = (
@@ -234,7 +246,7 @@ def _environment(summary: Summary, manifest: Manifest | None) -> list[str]:
         "target": manifest.target,
         "generator's host": manifest.host,
         "versions": manifest.versions,
-        "camera before the run": manifest.camera_at_start,
+        "camera before the run": {name: manifest.camera_at_start.get(name, "") for name in _CAMERA},
         "labels": manifest.labels,
     }
     for name, values in tables.items():

@@ -130,13 +130,22 @@ def streams_return(summary: Summary, doubt: Doubt, limit: bool | None) -> Judged
     left = max(seen, sum(sum(one.left.values()) for one in churn))
     if not left and not refused:
         return nothing(name, "no client left") if limit else None
+    after = max((one.server_streams_after for one in churn if one.server_streams_after is not None), default=None)
     ended = sum(1 for one in summary.around.log_accounts if one.subscriber)
     reason = f"{count(refused, 'refusal')} although there was room, {count(left, 'leaving')}"
-    if ended:
-        reason += f"; the log tells of {count(ended, 'end')} of our streams"
-    if not refused and limit and left < _LEAK_SHOWS_AFTER and ended < left:
-        reason += ": too few for a kept slot to show"
-        return stated(name, Result.INCONCLUSIVE, reason, n=left)
+    if after is not None:
+        reason += f"; by its log the server has {count(after, 'stream')} of ours too many at the end"
+    hanging = sum(one.left.get("half_open", 0) for one in churn)
+    shown = after is not None or ended >= left or left >= _LEAK_SHOWS_AFTER
+    if not refused and (after or not shown):
+        if after and after > hanging:
+            result = Result.INVALID if doubt.witness_records or doubt.stream_records else Result.FAIL
+        else:
+            reason += (
+                ": those of half-open clients, which it cannot know of" if after else ", too few to show a kept slot"
+            )
+            result = Result.INCONCLUSIVE
+        return stated(name, result, reason, judged=bool(limit), n=left)
     case = Case(name, at_least(refused, doubt.stream_records), reason, n=left)
     return held(case, judged=bool(limit), upper=0 if limit else None)
 

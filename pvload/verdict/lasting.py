@@ -55,6 +55,8 @@ def failed_cycles(summary: Summary, doubt: Doubt, limit: int | None) -> Judged |
     cycles = summary.around.cycles
     if not cycles:
         return None if limit is None else nothing("failed_cycles", "no start-stop cycle was made")
+    if limit is None and len(cycles) == 1:
+        return None  # the run's own start and stop
     told = attempts(cycles)
     bad = next((one for one in cycles if one.outcome != "ok"), None)
     first = f", first attempt {bad.attempt}: {bad.outcome}" if bad is not None else ""

@@ -80,7 +80,7 @@ RAN: dict[str, tuple[str, Summary, tuple[str, ...]]] = {
             change(4), change(5), change(6, "killed"),
             summary={"note_counts": {"restored": 1}},
         ),
-        ("6 changes; put back at the end:", "10.0 s  exposure 50 ms: effective after 160.0 ms (OK after 3.0 ms)",
+        ("6 changes; put back at the end:", "10.0 s  exposure 50 ms: effective (OK in 3.0 ms, shown in 160.0 ms)",
          "20.0 s  roi 1024x1024+512+512: refused clearly", "30.0 s  binning 2x2: IGNORED", "40.0 s", "50.0 s",
          "60.0 s  exposure 50 ms: KILLED the stream"),
     ),
