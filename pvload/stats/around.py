@@ -254,6 +254,9 @@ class Churn:
     ended_by_server: int
     refused_after_leaving: int
     """Refusals though we had fewer streams open than the limit: a slot that was not given back."""
+    server_streams_after: int | None = None
+    """Streams that the server's log shows begun and not ended at the run's end, less those of ours open then (of all
+    populations together): 0 when its count came back to base; None: its log does not show them."""
 
 
 @dataclass(frozen=True, slots=True)

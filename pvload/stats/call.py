@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from pvload.stats.arrivals import FRAMES, MISSING
 from pvload.stats.basis import Basis
 from pvload.stats.call_changes import CallChanges
 from pvload.stats.call_gaps import CallGaps
@@ -19,6 +20,7 @@ from pvload.stats.histogram import Histogram, Int64s
 from pvload.stats.opening import Opening, decimated
 from pvload.stats.planned import check_plan
 from pvload.stats.steps import Columns, Loss, Steps
+from pvload.stats.streak import Streak
 from pvload.stats.subscriber import SubscriberFold
 from pvload.stats.tally import ServerNote, Tally
 from pvload.stats.timeline import LATE_NS, Edges, Span, Timeline
@@ -30,6 +32,8 @@ RATE_SAMPLES: Final = 100
 RATE_LEAST: Final = 10
 NS_PER_S: Final = 1_000_000_000
 LAG_REACH_NS: Final = NS_PER_S
+MOST_FOLDED: Final = 2**32
+"""No record stands for more frames than this."""
 _PAYLOAD_NAMES: Final = {payload.value: payload.name.lower() for payload in Payload}
 
 
@@ -44,7 +48,13 @@ class CallFold:
         self.tally = Tally(gaps=self.gaps.tally)
         self.steps = Steps(decimating=opening.max_fps > 0)
         self.grid = Grid()
+        self.streak = Streak()
         self.accepted = False
+        self.accepted_ns = -1
+        self.first_ns = -1
+        """Arrival of the first frame."""
+        self.told: tuple[int, int] = (-1, -1)
+        """The server's frames_sent and frames_dropped with the last frame of all, -1: it told none."""
         self.arrived = 0
         """Frames of the call by its records, those after the run's end included."""
         self.first_number: int | None = None
@@ -72,13 +82,15 @@ class CallFold:
         """The server accepted the call: by its headers or by the first frame, whichever came first."""
         if self.accepted:
             return
-        self.accepted = True
+        self.accepted, self.accepted_ns = True, at_ns
         self.tally.connect.add(np.array([at_ns - self.opening.opened_ns]))
         self.subscriber.accept(self.opening.opened_ns)
 
     def frames(self, rows: Records) -> None:
         """Takes the next FRAME rows of this call."""
         self.arrived += rows.size
+        if rows["flags"][-1] & FrameFlag.METRICS:
+            self.told = (int(rows["frames_sent"][-1]), int(rows["frames_dropped"][-1]))
         t_ns = rows["t_ns"].astype(np.int64)
         t_ns[0] = max(int(t_ns[0]), self.last_ns)
         if t_ns.size > 1 and int(np.diff(t_ns).min()) < 0:
@@ -105,6 +117,8 @@ class CallFold:
         self._windows(rows, columns)
         self._missing(loss)
         self._settle(self.last_ns, rows, columns, loss)
+        self.streak.add(columns, self.gaps.stalled_at(), decimating=self.opening.max_fps > 0)
+        self.subscriber.arrivals.cells.add(FRAMES, t_ns)
 
     def settle(self, until_ns: int) -> None:
         """Brings due time up to until_ns without a frame."""
@@ -152,7 +166,11 @@ class CallFold:
                     self.gaps.inside(first_ns, last_ns, min(longest_ns, last_ns - first_ns))
         if self.gaps.since is not None and last_ns >= self._judged_from(last_ns):
             self.tally.judged_frames += frames
+        if self.first_ns < 0:
+            self.first_ns = first_ns
         self.last_ns = last_ns
+        self.streak.folded(frames)
+        self.subscriber.arrivals.cells.add(FRAMES, np.array([last_ns]), np.array([min(frames, MOST_FOLDED)]))
         self.gaps.passed += frames
         self.gaps.number_before = -1
         self._transit = None
@@ -163,12 +181,16 @@ class CallFold:
         self.steps.folded(t_ns, frames, counters, loss)
         self._missing(loss)
         self.last_number = counters[0]
+        if counters[2]:
+            self.told = (counters[2], counters[3])
         self.grid.restarted()
 
     # -- counting ------------------------------------------------------------------------------------------------
 
     def _count(self, rows: Records, columns: Columns) -> None:
         tally = self.tally
+        if self.first_ns < 0:
+            self.first_ns = int(columns.t_ns[0])
         if self.first_number is None:
             self.first_number = int(columns.number[0])
             begin = self.gaps.since if self.gaps.since is not None else self._first_due(int(columns.t_ns[0]))
@@ -251,6 +273,7 @@ class CallFold:
         decimating = self.opening.max_fps > 0
         for times, missing, dropped in zip(loss.times, loss.missing, loss.dropped, strict=True):
             counted = missing if decimating else missing + dropped
+            self.subscriber.arrivals.cells.add(MISSING, times, counted)
             indices = self._basis.windows(times)
             low, high = int(indices.min()), int(indices.max())
             if low == high:
@@ -364,6 +387,7 @@ class CallFold:
         ages = t_ns + self._basis.target_offset_ns - columns.source_ns[start:stop]
         tally.age.ages.add(ages)
         tally.age.negative += int(np.count_nonzero(ages < 0))
+        self.subscriber.last_age = (int(t_ns[-1]), int(ages[-1]))
         first, last = self._basis.window(int(t_ns[0])), self._basis.window(int(t_ns[-1]))
         low = 0
         for index in range(first, last + 1):
@@ -421,6 +445,7 @@ class CallFold:
     def _finish(self) -> None:
         """Turns the state into sums."""
         tally = self.tally
+        self.subscriber.longest_run = max(self.subscriber.longest_run, self.streak.longest)
         self._close_age_window()
         self._aged_window = None
         counts = self.steps.counts

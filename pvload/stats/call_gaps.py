@@ -21,6 +21,7 @@ class CallGaps:
     __slots__ = (
         "_basis",
         "_call",
+        "_cut_at",
         "_freezes",
         "_stall_ns",
         "_subscriber",
@@ -48,6 +49,7 @@ class CallGaps:
         self._call = call
         self._stall_ns = stall_ns
         self._freezes = Freezes()
+        self._cut_at: list[int] = []
 
     def begin(self, at_ns: int) -> None:
         """From here on frames are due."""
@@ -63,6 +65,7 @@ class CallGaps:
         tally = self.tally
         tally.note(gaps, begins)
         if inner.size:
+            self._subscriber.arrivals.longest.add(begins[-inner.size :], inner)
             tally.inter_arrival.add(inner)
             self._freezes.add(inner, tally)
         for at in np.flatnonzero(gaps > self._stall_ns):
@@ -96,7 +99,14 @@ class CallGaps:
             if length > self._stall_ns:
                 self._stall(self.since, at_ns, self.passed, self.number_before, censored=True)
             self._window_gaps(ends - begins, begins, ends)
+            if self.is_inner:
+                self._subscriber.arrivals.longest.add(begins, ends - begins, cut=True)
         self.since, self.is_inner = None, False
+
+    def stalled_at(self) -> list[int]:
+        """The frames of the call before each stall that was found since this was last asked."""
+        found, self._cut_at = self._cut_at, []
+        return found
 
     def _stall(self, begin_ns: int, end_ns: int, index: int, number: int, *, censored: bool) -> None:
         note = StallNote(
@@ -110,6 +120,7 @@ class CallGaps:
             uncertainty_ns=self._basis.timeline.late.within(begin_ns, end_ns),
         )
         self.tally.stalls.add(note)
+        self._cut_at.append(index)
         for at in range(self._basis.window(begin_ns), self._basis.window(end_ns - 1) + 1):
             low, high = max(begin_ns, self._basis.window_begin(at)), min(end_ns, self._basis.window_begin(at + 1))
             self._windows.window(at).stalled_ns += high - low

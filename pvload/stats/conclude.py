@@ -8,8 +8,19 @@ from pvload.stats.figures import NS_PER_S, Scope, figures, seconds
 from pvload.stats.merge import Whole, on_axis, shifted, wholes
 from pvload.stats.minutes import grid_ns, together
 from pvload.stats.sender import CallNote, SenderFold
-from pvload.stats.summary import LIST_LIMIT, Accounting, Call, Device, Figures, RunFacts, Subscriber, Summary, Window
+from pvload.stats.summary import (
+    LIST_LIMIT,
+    Accounting,
+    Call,
+    Device,
+    Figures,
+    RunFacts,
+    Subscriber,
+    Summary,
+    Window,
+)
 from pvload.stats.tally import Tally, WindowTally
+from pvload.stats.together import with_company
 from pvload.stats.witnesses import (
     clock_of,
     generator_of,
@@ -48,7 +59,7 @@ def conclude(senders: list[SenderFold], config: FoldConfig, rejected: int) -> Su
         notes=notes,
         note_counts=note_counts,
         run_windows=together(subscribers, facts, grid_ns(subscribers, facts)),
-        around=around_of(senders, facts, config),
+        around=with_company(around_of(senders, facts, config), senders, subscribers, facts, config),
     )
 
 

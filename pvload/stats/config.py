@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pvload.profiles.schema import Profile
-from pvload.profiles.users import Change
+from pvload.profiles.users import Change, Users
 
 NS_PER_S: Final = 1_000_000_000
 DEFAULT_STALL_S: Final = 2.0
@@ -24,6 +24,19 @@ class Plan:
     binning_x: int = 0
     binning_y: int = 0
     exposure_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationPlan:
+    """What the plan says of a population of subscribers, as far as comings, goings and slow reading ask for it."""
+
+    kind: str = "subscriber"
+    reads_hz: float = 0.0
+    """Most frames a second that it reads; 0: as fast as they come."""
+    window_bytes: int = 0
+    churns: bool = False
+    half_open_ns: int = 0
+    """How long a client that hangs keeps its connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,10 @@ class FoldConfig:
     storms: Mapping[str, str] = field(default_factory=dict)
     """Population that offers calls on a schedule -> the parameter it sets. If there is one, the gaps between frames
     are kept by the tenth of a second."""
+    populations: Mapping[str, PopulationPlan] = field(default_factory=dict)
+    """Populations by name."""
+    streams_per_client: int = 0
+    """How many streams the target admits; 0: not known."""
 
     def effect_ns(self, population: str) -> int:
         """How long the effect of this population's changes may take."""
@@ -90,6 +107,19 @@ def fold_config(profile: Profile, run_id: str = "") -> FoldConfig:
             for users in profile.users
             if users.changes is not None and users.changes.mode == "storm"
         },
+        populations={users.name: _population(users) for users in profile.users},
+        streams_per_client=profile.target.streams_per_client,
+    )
+
+
+def _population(users: Users) -> PopulationPlan:
+    pause_s = users.pause_after_frame
+    return PopulationPlan(
+        kind=users.kind,
+        reads_hz=1.0 / pause_s if pause_s > 0 else users.read_fps,
+        window_bytes=users.window_bytes,
+        churns=users.churn is not None,
+        half_open_ns=round(users.churn.half_open_for * NS_PER_S) if users.churn is not None else 0,
     )
 
 

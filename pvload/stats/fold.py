@@ -12,7 +12,7 @@ import pickle
 from pvload.stats.conclude import conclude
 from pvload.stats.config import FoldConfig
 from pvload.stats.live import LiveFigures, live_figures
-from pvload.stats.sender import SenderFold
+from pvload.stats.sender import SenderFold, killed_of
 from pvload.stats.summary import LIST_LIMIT, Summary
 from pvload.wire.batch import Hello
 from pvload.wire.event import Records
@@ -59,8 +59,9 @@ class RunFold:
         """What the run came to, as if it ended with the last records. Changes nothing; more records may follow."""
         # A copy of the whole state, several times faster than `copy.deepcopy`; the bytes never leave this line.
         senders: list[SenderFold] = pickle.loads(pickle.dumps([self._senders[key] for key in sorted(self._senders)]))
+        killed = killed_of(senders)
         for sender in senders:
-            sender.finish()
+            sender.finish(killed)
         return conclude(senders, self._config, self._rejected)
 
     def _sender(self, sender: bytes) -> SenderFold:

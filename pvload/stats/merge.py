@@ -28,6 +28,10 @@ class Whole:
     silence_at_ns: int | None = None
     offset_known: bool = True
     age_uncertainty_ns: int = 0
+    longest_run: int = 0
+    """Most frames in a row on one call without a stall and without one missing."""
+    last_age: tuple[int, int] | None = None
+    """When the last judged frame came, and its age in nanoseconds."""
     windows: dict[tuple[int, int], WindowTally] = field(default_factory=dict)
     """(begin on the run's axis, length) -> sums."""
 
@@ -73,6 +77,10 @@ def _whole(name: str, parts: list[_Part]) -> Whole:
         whole.calls += subscriber.calls
         whole.opened += subscriber.opened
         whole.max_fps, whole.quality = subscriber.max_fps, subscriber.quality
+        whole.longest_run = max(whole.longest_run, subscriber.longest_run)
+        if subscriber.last_age is not None:
+            at_ns, age = subscriber.last_age
+            whole.last_age = max(whole.last_age or (at_ns + offset, age), (at_ns + offset, age))
         accepted |= subscriber.accepted
         _silence(whole, note.longest_ns, note.longest_at_ns + offset)
         if carried:

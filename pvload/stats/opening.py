@@ -19,6 +19,9 @@ class Opening:
     device: str
     quality: int
     max_fps: int
+    ordered_ns: int = 0
+    """When the user's order for it came; 0: not known."""
+    window_bytes: int = 0
 
 
 def decimated(rate_hz: float, max_fps: int) -> float:

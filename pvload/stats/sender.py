@@ -6,6 +6,7 @@ Nothing outside this sender's own records enters, so neither other senders nor t
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,8 @@ import numpy as np
 from pvload.stats.account import Account, status_name
 from pvload.stats.basis import Basis
 from pvload.stats.call import CallFold
+from pvload.stats.call_rows import End
+from pvload.stats.company import Company
 from pvload.stats.config import FoldConfig
 from pvload.stats.hold import Hold, by_call, runs_of, stretches
 from pvload.stats.opening import Opening
@@ -25,11 +28,11 @@ from pvload.stats.tenths import Tenths
 from pvload.stats.told import Told, read
 from pvload.stats.windows import Windows
 from pvload.wire.batch import Hello
-from pvload.wire.codes import EndedBy, UserChange
+from pvload.wire.codes import Abort, EndedBy, UserChange
 from pvload.wire.event import LAYOUTS, Kind, Records, rows_of
 
 _OF_CALLS: Final = np.zeros(256, np.bool_)
-_OF_CALLS[[Kind.FRAME, Kind.OPENED, Kind.HEADERS, Kind.ENDED, Kind.FOLDED, Kind.WAIT_TIMEOUT]] = True
+_OF_CALLS[[Kind.FRAME, Kind.OPENED, Kind.HEADERS, Kind.ENDED, Kind.FOLDED, Kind.WAIT_TIMEOUT, Kind.LEFT]] = True
 _TOLD: Final = np.zeros(256, np.bool_)
 _TOLD[[Kind.TEXT, Kind.WANTED, Kind.END, Kind.LAG, Kind.CHANGE, Kind.OFFERED]] = True
 """Kinds that are wholly dealt with in advance."""
@@ -42,6 +45,12 @@ LIVE_BATCHES: Final = 4096
 """Most batches kept for the live rate; with more of them in five seconds the rate reads low."""
 RESOURCE_EXHAUSTED: Final = 8
 LIMIT_TEXT: Final = "maximum concurrent streams"
+VIEWER: Final = "viewer"
+"""The role of a process that is there to be killed."""
+NO_CALL: Final = 2**32 - 1
+KILLED: Final = int(Abort.KILLED)
+_STYLES: Final = {style.value: style.name.lower() for style in Abort}
+_ENDS: Final = {EndedBy.SERVER: End.SERVER, EndedBy.ORDER: End.ORDER}
 _ENDED_BY: Final = {
     EndedBy.SERVER: "server",
     EndedBy.ORDER: "order",
@@ -88,6 +97,11 @@ class SenderFold:
         self.told = Told(self.basis, self.account, config)
         self.around = self.told.around
         self.texts = self.told.texts
+        self.company = Company()
+        self._refs: dict[tuple[str, int], int] = {}
+        """(subscriber, number) -> id of each open call."""
+        self._left: dict[int, int] = {}
+        """Calls that were left and whose end is not recorded yet -> their frames."""
         self.calls: dict[int, CallFold] = {}
         self.subscribers: dict[str, SubscriberFold] = {}
         self.call_notes: list[CallNote] = []
@@ -110,13 +124,18 @@ class SenderFold:
     def greet(self, hello: Hello) -> None:
         """Takes who the sender is; must come before its records."""
         self.hello = hello
-        self.basis.successor = hello.incarnation > 0
+        self.basis.successor = hello.incarnation > 0 or hello.role == VIEWER
         self.told.is_engine = self.is_engine
 
     @property
     def is_engine(self) -> bool:
         """Whether its lag is the generator's."""
-        return self.hello is None or self.hello.role == "engine"
+        return self.hello is None or self.hello.role in ("engine", VIEWER)
+
+    @property
+    def is_viewer(self) -> bool:
+        """Whether it is a process that may be killed on purpose."""
+        return self.hello is not None and self.hello.role == VIEWER
 
     @property
     def begins_ns(self) -> int | None:
@@ -151,6 +170,7 @@ class SenderFold:
         if rows.size == 0:
             return
         kinds = rows["kind"]
+        self._place_leaves(rows)
         for start, stop in stretches(rows):
             part, part_kinds = rows[start:stop], kinds[start:stop]
             mine = _OF_CALLS[part_kinds]
@@ -165,8 +185,12 @@ class SenderFold:
                     self.around.many(kind, rows_of(part, kind))
         self.folded_to_ns = self.hold.folded_ns
 
-    def finish(self) -> None:
-        """Closes the account where it stands: at the run's end if it was told, else at its last record."""
+    def finish(self, killed: Mapping[tuple[str, int], int]) -> None:
+        """Closes the account where it stands: at the run's end if it was told, else at its last record.
+
+        killed: (subscriber, number of the call) -> when its viewer was killed, on the run's axis: that call ended then,
+        by order.
+        """
         self.fold(everything=True)
         self.account.lags_begin(self.told.begins_ns)
         announced = self.basis.timeline.end_ns is not None
@@ -175,8 +199,12 @@ class SenderFold:
             return
         for ref in sorted(self.calls):
             call = self.calls[ref]
+            left_ns = killed.get((call.subscriber.name, call.opening.number)) if self.is_viewer else None
+            if left_ns is not None:
+                self._leave(call, max(end_ns, left_ns - self.account.clock.axis_offset_ns), KILLED)
+                continue
             call.close(end_ns)
-            self._keep(call, None, "open", "", "")
+            self._keep(call, None, "open", End.OPEN)
         self.calls.clear()
         for name, subscriber in self.subscribers.items():
             self.silences[name] = subscriber.close(end_ns, announced=announced)
@@ -204,12 +232,15 @@ class SenderFold:
         if kind is Kind.OPENED:
             self._open(ref, run.view(LAYOUTS[kind])[0], place)
             return
+        rows = run.view(LAYOUTS[kind])
+        if ref in self._left:
+            self._after_leaving(ref, kind, rows)
+            return
         call = self.calls.get(ref)
         if call is None:
-            if kind in (Kind.ENDED, Kind.WAIT_TIMEOUT, Kind.HEADERS):
+            if kind in (Kind.ENDED, Kind.WAIT_TIMEOUT, Kind.HEADERS, Kind.LEFT):
                 return
             call = self._unknown(ref, int(run["t_ns"][0]))
-        rows = run.view(LAYOUTS[kind])
         match kind:
             case Kind.FRAME:
                 call.frames(rows)
@@ -219,6 +250,10 @@ class SenderFold:
                 call.tally.wait_timeouts += 1
             case Kind.FOLDED:
                 _folded(call, rows[0])
+            case Kind.LEFT:
+                self._left[ref] = call.arrived
+                self._leave(call, int(rows["t_ns"][0]), int(rows["code"][0]))
+                del self.calls[ref]
             case _:
                 self._end(call, rows[0])
 
@@ -234,6 +269,8 @@ class SenderFold:
                 device=device,
                 quality=int(row["code"]),
                 max_fps=int(row["max_fps"]),
+                ordered_ns=int(row["ordered_ns"]),
+                window_bytes=int(row["window_bytes"]),
             ),
             name,
         )
@@ -260,16 +297,46 @@ class SenderFold:
         status, details = int(row["status"]), self.texts.text(int(row["details"]))
         self.frames_checked &= int(row["frames"]) == call.arrived
         del self.calls[call.opening.ref]
+        end = _ENDS.get(by, End.OTHER)
         closed = min(t_ns, self.basis.timeline.close_ns)
         if by is EndedBy.SERVER and _is_refusal(call, status, details):
             call.refuse()
             call.tally.admission_refused += int(t_ns <= closed)
+            end = End.LIMIT
         else:
             call.close(t_ns, by_server=by is EndedBy.SERVER)
             self._ended(call, by, closed)
             if by is EndedBy.SERVER and t_ns <= closed:
                 _server_ended(call, status)
-        self._keep(call, t_ns, _ENDED_BY[by], status_name(status), details)
+        self._keep(call, t_ns, _ENDED_BY[by], end, status_name(status), details)
+
+    def _leave(self, call: CallFold, at_ns: int, style: int) -> None:
+        """The call was left by plan: whatever becomes of it, nobody waits for its frames any more."""
+        call.close(at_ns)
+        self._ended(call, EndedBy.ORDER, min(at_ns, self.basis.timeline.close_ns))
+        self._keep(call, at_ns, _ENDED_BY[EndedBy.ORDER], End.ORDER, details=f"left: {_STYLES.get(style, style)}")
+
+    def _after_leaving(self, ref: int, kind: Kind, rows: Records) -> None:
+        """Records of a call that was left: only its account of frames is still checked."""
+        if kind is Kind.FRAME:
+            self._left[ref] += rows.size
+        elif kind is Kind.FOLDED:
+            self._left[ref] += int(rows["frames"][0])
+        elif kind is Kind.ENDED:
+            self.frames_checked &= int(rows["frames"][0]) == self._left.pop(ref)
+
+    def _place_leaves(self, rows: Records) -> None:
+        """Gives each LEFT the id of the call that it is about, if that is this sender's, so that it takes its place."""
+        for at in np.flatnonzero((rows["kind"] == Kind.OPENED) | (rows["kind"] == Kind.LEFT)):
+            kind = Kind(int(rows["kind"][at]))
+            row = read(rows[at], kind)
+            name = f"{self.texts.text(int(row['population']))}/{int(row['ordinal'])}"
+            key = (name, int(row["number"]))
+            if kind is Kind.OPENED:
+                self._refs[key] = int(row["ref"])
+                continue
+            rows["ref"][at] = self._refs.get(key, NO_CALL)
+            self.company.take(kind, row, self.texts, self.account.log)
 
     def _ended(self, call: CallFold, by: EndedBy, at_ns: int) -> None:
         """What the end of a call means for its subscriber."""
@@ -280,8 +347,12 @@ class SenderFold:
         elif by in (EndedBy.SERVER, EndedBy.WATCHDOG) and call.accepted:
             subscriber.lost(at_ns)
 
-    def _keep(self, call: CallFold, ended_ns: int | None, ended_by: str, status: str, details: str) -> None:
+    def _keep(
+        self, call: CallFold, ended_ns: int | None, ended_by: str, end: End, status: str = "", details: str = ""
+    ) -> None:
         """Adds a closed call to its subscriber and, among the first thousand, to the list of calls."""
+        self._refs.pop((call.subscriber.name, call.opening.number), None)
+        self.company.call(call, -1 if ended_ns is None else ended_ns, end)
         call.subscriber.tally.merge(call.tally)
         call.subscriber.windows.merge(call.windows)
         if len(self.call_notes) < LIST_LIMIT:
@@ -312,6 +383,7 @@ class SenderFold:
         else:
             self.account.take(kind, row, self.texts)
             self.around.take(kind, row)
+            self.company.take(kind, row, self.texts, self.account.log)
 
     def _user(self, row: np.void) -> None:
         change = int(row["code"])
@@ -325,6 +397,19 @@ class SenderFold:
             if subscriber is not None and not any(call.subscriber is subscriber for call in self.calls.values()):
                 at_ns = min(int(row["t_ns"]), self.basis.timeline.close_ns)
                 subscriber.released(at_ns)
+
+
+def killed_of(senders: Sequence[SenderFold]) -> dict[tuple[str, int], int]:
+    """(subscriber, number of the call) -> when its viewer was killed on purpose, on the run's axis, by all senders."""
+    found: dict[tuple[str, int], int] = {}
+    for sender in senders:
+        sender.fold(everything=True)
+        leaves = sender.company.leaves.rows
+        for row in leaves[leaves["style"] == KILLED]:
+            key = (sender.company.names.texts[int(row["subscriber"])], int(row["number"]))
+            at_ns = int(row["at_ns"]) + sender.account.clock.axis_offset_ns
+            found[key] = min(found.get(key, at_ns), at_ns)
+    return found
 
 
 def _is_refusal(call: CallFold, status: int, details: str) -> bool:

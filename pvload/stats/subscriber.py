@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pvload.stats.arrivals import Arrivals
 from pvload.stats.basis import Basis
 from pvload.stats.due import Stretch, count_due
 from pvload.stats.opening import decimated
@@ -86,8 +87,11 @@ class SubscriberFold:
         "_basis",
         "_due_from",
         "accepted",
+        "arrivals",
         "calls",
         "device",
+        "last_age",
+        "longest_run",
         "max_fps",
         "name",
         "opened",
@@ -118,6 +122,11 @@ class SubscriberFold:
         self.windows = Windows()
         """Of its closed calls, and of its outages."""
         self.silence = Silence()
+        self.arrivals = Arrivals()
+        self.longest_run = 0
+        """Most frames in a row on one call without a stall and without one missing."""
+        self.last_age: tuple[int, int] | None = None
+        """When the last judged frame came, and its age in nanoseconds."""
         self.outage_from: int | None = None
         """When the last call ended without an order, if none has been accepted since."""
 

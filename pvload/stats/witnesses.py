@@ -99,7 +99,7 @@ def _dead(engines: list[SenderFold]) -> Iterable[tuple[int, int, str]]:
     """From the last record of a replaced engine to the first stream its successor opened."""
     by_worker: dict[str, list[SenderFold]] = {}
     for engine in engines:
-        if engine.hello is not None:
+        if engine.hello is not None and not engine.is_viewer:
             by_worker.setdefault(engine.hello.worker, []).append(engine)
     for worker, own in by_worker.items():
         own.sort(key=lambda engine: (engine.hello.incarnation if engine.hello else 0, engine.sender))

@@ -7,12 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pvload.wire.codes import EndedBy, FrameFlag, NoteClass, UserChange
+from pvload.wire.codes import Abort, EndedBy, FrameFlag, LogClass, NoteClass, StateFlag, UserChange
 from pvload.wire.event import Kind
 from tests.stats.around_schedules import around
 from tests.stats.stream import MS, T0, Stream
 
 PERIOD_MS = 100
+END_LINE = "Tap-based frame stream forwarding task ended"
 _EXPOSED = int(FrameFlag.EXPOSURE)
 SHOWN: list[dict[str, Any]] = [
     {},
@@ -116,7 +117,9 @@ def streams(draw: Any, *, senders: int = 2) -> list[Stream]:
     """A few senders, one a successor of another, that share subscribers."""
     found = []
     for sender in range(1, draw(st.integers(1, senders)) + 1):
-        stream = Stream(sender, incarnation=sender - 1, role=draw(st.sampled_from(["engine", "engine", "monitor"])))
+        stream = Stream(
+            sender, incarnation=sender - 1, role=draw(st.sampled_from(["engine", "engine", "viewer", "monitor"]))
+        )
         now = (sender - 1) * draw(st.integers(0, 20_000))
         _preamble(draw, stream, now)
         for call in range(1, draw(st.integers(1, 4)) + 1):
@@ -136,6 +139,10 @@ def streams(draw: Any, *, senders: int = 2) -> list[Stream]:
             if draw(st.integers(0, 4)):
                 now += draw(st.integers(0, 4000))
                 by = draw(st.sampled_from(list(EndedBy)))
+                style = draw(st.sampled_from([None, None, *Abort]))
+                if style is not None:
+                    stream.left(T0 + now * MS, style, ordinal=ordinal, number=call)
+                    now += draw(st.sampled_from([0, 1, 900]))
                 stream.ended(
                     T0 + now * MS,
                     call,
@@ -162,7 +169,7 @@ def _preamble(draw: Any, stream: Stream, now: int) -> None:
 
 def _aside(draw: Any, stream: Stream, now: int, ordinal: int) -> None:
     """Records that belong to no frame."""
-    match draw(st.sampled_from(["", "", "off", "user", "probe", "note", "heartbeat"])):
+    match draw(st.sampled_from(["", "", "off", "user", "probe", "note", "heartbeat", "host", "state", "log"])):
         case "off":
             at = now - draw(st.integers(0, 3000))
             stream.wanted(T0 + at * MS, on=False)
@@ -177,5 +184,25 @@ def _aside(draw: Any, stream: Stream, now: int, ordinal: int) -> None:
             stream.put(Kind.NOTE, T0 + now * MS, code=NoteClass.WITNESS_PRESENT, text=stream.text("log"))
         case "heartbeat":
             stream.put(Kind.HEARTBEAT, T0 + now * MS, wall_ns=T0, frames=1)
+        case "host":
+            _readings(stream, now, draw(st.integers(0, 3)))
+        case "state":
+            flags = StateFlag.STREAMING_KNOWN | draw(st.sampled_from([StateFlag(0), StateFlag.STREAMING]))
+            stream.put(Kind.STATE, T0 + now * MS, flags=int(flags), device=stream.text("cam"))
+        case "log":
+            sent, dropped = draw(st.integers(0, 30)), draw(st.integers(0, 3))
+            line = f"INFO x: {END_LINE} device_id=cam frames_sent={sent} frames_dropped={dropped}"
+            stream.put(Kind.LOG, T0 + now * MS, code=LogClass.STREAM_END, line=stream.text(line))
         case _:
             pass
+
+
+def _readings(stream: Stream, now: int, more: int) -> None:
+    """Host, machine and two processes, each second."""
+    for second in range(more):
+        at, name = T0 + (now - (more - second) * 700) * MS, stream.text("h")
+        stream.put(Kind.HOST, at, cpu_ns=second * MS, cores=2, memory_used_bytes=1000 + second, name=name)
+        stream.put(Kind.MACHINE, at, disk_busy_ns=second * MS, network_in_bytes=5, interrupts=second, name=name)
+        for pid, role in ((1, "target"), (2, "engine")):
+            ref = stream.text(role)
+            stream.put(Kind.PROCESS, at, cpu_ns=MS, rss_bytes=10**6 + second, threads=3, fds=pid, pid=pid, name=ref)

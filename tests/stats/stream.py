@@ -12,7 +12,7 @@ from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
 from pvload.stats.summary import Summary
 from pvload.wire.batch import Hello
-from pvload.wire.codes import EndedBy, FrameFlag
+from pvload.wire.codes import Abort, EndedBy, FrameFlag
 from pvload.wire.event import Kind, Records, decode, encode, encode_text
 
 MS = 1_000_000
@@ -60,18 +60,21 @@ class Stream:
         device: str = "cam",
         headers: bool = True,
         quality: int = 0,
+        population: str = "viewer",
+        **fields: Any,
     ) -> Stream:
-        population, ref = self.text("viewer"), self.text(device)
+        group, ref = self.text(population), self.text(device)
         self.put(
             Kind.OPENED,
             at,
             ref=call,
-            population=population,
+            population=group,
             ordinal=ordinal,
             number=number,
             device=ref,
             max_fps=max_fps,
             code=quality,
+            **fields,
         )
         return self.put(Kind.HEADERS, at, ref=call) if headers else self
 
@@ -122,6 +125,12 @@ class Stream:
     ) -> Stream:
         ref = self.text(details) if details else 0
         return self.put(Kind.ENDED, at, ref=call, code=by, status=status, details=ref, frames=frames)
+
+    def left(
+        self, at: float | int, style: Abort, *, ordinal: int = 0, number: int = 1, population: str = "viewer"
+    ) -> Stream:
+        ref, device = self.text(population), self.text("cam")
+        return self.put(Kind.LEFT, at, code=int(style), population=ref, ordinal=ordinal, number=number, device=device)
 
     def end(self, at: float | int) -> Stream:
         return self.put(Kind.END, at)
