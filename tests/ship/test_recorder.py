@@ -18,7 +18,7 @@ from pvload.ship.recorder import OVERFLOW_TEXT, RETRY_EVERY, Recorder
 from pvload.ship.spool import SMALLEST_SEGMENT_RECORDS, Spool
 from pvload.ship.stored import SpoolReader, Stretch, find_spools
 from pvload.wire.batch import Hello
-from pvload.wire.event import ENDED, FRAME_STRUCT, TEXT, Kind, Records, decode, rows_of
+from pvload.wire.event import CALLED_STRUCT, ENDED, FRAME_STRUCT, TEXT, Kind, Records, decode, rows_of
 
 RUN, SENDER = uuid.UUID(int=1).bytes, uuid.UUID(int=2).bytes
 SMALL = 96 + SMALLEST_SEGMENT_RECORDS * 96
@@ -162,3 +162,19 @@ def test_a_field_that_the_kind_does_not_have_is_refused(desk: Desk) -> None:
     """A mistake in the caller is an error there, not a wrong record."""
     with pytest.raises(ValueError, match="frames"):
         desk.recorder.append(Kind.WANTED, frames=1)
+
+
+def test_what_comes_by_the_thousand_crowds_out_no_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a full spool calls of a storm take half of the line, and those beyond it are counted."""
+    monkeypatch.setattr("pvload.ship.recorder.WAITING_LIMIT", 20)
+    fits = 3 * SMALLEST_SEGMENT_RECORDS
+    for number in range(fits + 4 * SMALLEST_SEGMENT_RECORDS):
+        called = struct.pack(CALLED_STRUCT, Kind.CALLED, 0, 0, 7, 5, 1, 2, number, 0, 0, 0, 0, 0)
+        desk.recorder.packed(Kind.CALLED, 7, called)
+    desk.recorder.append(Kind.ENDED, ref=7)
+    stored = len(desk.records())
+    assert desk.recorder.lost == fits + 4 * SMALLEST_SEGMENT_RECORDS - stored - 10
+    desk.recorder.close()
+    rows = desk.records()
+    assert rows_of(rows, Kind.CALLED)["counter"].tolist() == list(range(stored + 10))
+    assert len(rows_of(rows, Kind.ENDED)) == 1
