@@ -54,6 +54,10 @@ class Viewers:
         self._told: dict[str, command.Command] = {}
         self._ending = False
 
+    def alive(self) -> tuple[EngineClient, ...]:
+        """Those that live, the spare included."""
+        return tuple(self._slots)
+
     def tell(self, message: command.Command) -> None:
         """What every engine must know: told to all that live, and the newest of each kind to those that come."""
         self._told[message.NAME] = message
@@ -134,10 +138,15 @@ class Viewers:
         if len(self._slots) >= VIEWERS_LIMIT:
             return
         try:
-            self._spare = self._made()
+            viewer = self._made()
         except ChildError as exc:
             _log.error("no spare viewer: %s", exc)
-        self._free.set()
+            return
+        if self._spare is None and not self._ending:
+            self._spare = viewer
+            self._free.set()
+        else:  # one was given back meanwhile
+            self._dismiss(viewer)
 
     def _made(self) -> EngineClient:
         """A new viewer in the lowest free slot."""

@@ -6,6 +6,7 @@ python locust_side.py SCENARIO FOLDER
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from dataclasses import replace
@@ -29,6 +30,7 @@ from pvload.load.users import (
     user_classes,
     users_override,
 )
+from pvload.load.viewers import Viewers
 from pvload.plan.check import check
 from pvload.profiles.load import load
 from pvload.profiles.users import Retry
@@ -50,6 +52,14 @@ def _aggregate(frames: int, intervals: dict[str, int], **more: Any) -> Aggregate
         open_streams=1,
         errors=more.get("errors", {}),
     )
+
+
+def alive(pid: int) -> bool:
+    """Is there such a process, and no zombie?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def merged(folder: Path) -> dict[str, Any]:
@@ -239,7 +249,33 @@ def engine(folder: Path) -> dict[str, Any]:
     return {}
 
 
-SCENARIOS = (merged, called, bounded, stalls, classes, own_classes, documented, pauses, children, engine)
+def viewers(folder: Path) -> dict[str, Any]:
+    """Viewer processes taken, killed, given back; at the end this process goes without a word to those that live."""
+    start = Start(
+        run=sys.argv[3],
+        worker="w",
+        incarnation=0,
+        collector=sys.argv[4],
+        spool=str(folder / "spool"),
+        target=load("smoke").profile.target.model_copy(update={"address": "127.0.0.1:1"}).model_dump(mode="json"),
+    )
+    company = Viewers(start, folder=folder / "viewers", log=folder / "v.log", on_aggregate=lambda _: None)
+    first = company.take()
+    pids = [first.pid]
+    company.kill(first)
+    second = company.take()
+    company.give_back(second)
+    third = company.take()
+    return {
+        "killed": [company.killed, first.pid, alive(pids[0])],
+        "reused": second is third,
+        "living": [one.pid for one in company.alive()],
+        "slots": sorted(path.name for path in (folder / "viewers").iterdir()),
+    }
+
+
+SCENARIOS = (merged, called, bounded, stalls, classes, own_classes, documented, pauses, children, engine, viewers)
 if __name__ == "__main__":
     scenario = {one.__name__: one for one in SCENARIOS}[sys.argv[1]]
-    print(json.dumps(scenario(Path(sys.argv[2]))))
+    print(json.dumps(scenario(Path(sys.argv[2]))), flush=True)
+    os._exit(0)  # as a worker that is killed leaves: nothing is ended in order

@@ -11,14 +11,17 @@ from typing import Any, get_args
 
 import pytest
 
+from drive import until
+from pvload.profiles.load import load
 from pvload.profiles.users import Kind
+from rig import Rig
 
 HERE = Path(__file__).parent
 
 
-def _scenario(name: str, folder: Path) -> Any:
+def _scenario(name: str, folder: Path, *more: str) -> Any:
     done = subprocess.run(
-        [sys.executable, str(HERE / "locust_side.py"), name, str(folder)],
+        [sys.executable, str(HERE / "locust_side.py"), name, str(folder), *more],
         capture_output=True,
         timeout=60,
         check=False,
@@ -112,6 +115,22 @@ def test_a_child_is_waited_for_in_bounded_time_and_its_end_is_told(tmp_path: Pat
     assert "I was told to fail" in found["ended"]
     assert found["alive"] is False
     assert "does not listen" in found["gone"]
+
+
+def test_viewer_processes_are_killed_bounded_and_gone_with_their_worker(tmp_path: Path) -> None:
+    """A killed one is dead at once, one given back is taken again, and none outlives the process that has it."""
+    rig = Rig(tmp_path / "run", load("smoke").profile)
+    rig.prepare()
+    rig.start_collector()
+    try:
+        found = _scenario("viewers", tmp_path, rig.run, rig.endpoint)
+        assert found["killed"] == [1, 0, False]
+        assert found["reused"]
+        assert 1 <= len(found["living"]) <= 3
+        assert set(found["slots"]) <= {"slot-00", "slot-01", "slot-02"}
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found["living"]), 15, "the viewers have ended")
+    finally:
+        rig.close()
 
 
 @pytest.mark.parametrize("name", ["engine"])
