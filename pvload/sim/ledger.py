@@ -12,6 +12,7 @@ of the frame, and never goes back; `numbering` grows by one each time frame_numb
  stop_stream       | device, acquisition, frames_captured, by (peer, "fault", or "disconnect")
  acquisition_ended | device, acquisition, reason (`acquisition.Ending`), captured, lost
  produced          | device, made, numbering, frame_number, source_ns
+ blocking          | device, calls, made: the producer begins to wait for these slow readers
  blocked           | device, calls, made, since_ns: the producer waited for these slow readers until now
  resumed           | device, made, since_ns, ticks: a stall that ended by itself
  call_opened       | call (from 0, admitted calls only, in order of arrival), device, peer, max_fps, quality, open

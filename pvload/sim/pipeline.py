@@ -25,12 +25,12 @@ from pvload.profiles.simulated import Fault
 from pvload.sim.camera import Camera
 from pvload.sim.daemonlog import SERVICE
 from pvload.sim.images import View
+from pvload.sim.metering import Metrics, RateLimit
 from pvload.sim.world import Frame, World
 
 OBSERVER_SLOTS: Final = 16
 OUTPUT_SLOTS: Final = 8
 SKIP_AT_USED: Final = 6
-FPS_WINDOW_NS: Final = NS_PER_S
 EARLY_FRAMES: Final = 10
 """Frames of a call that are logged one by one."""
 RATIO_EVERY: Final = 30
@@ -67,49 +67,6 @@ class Packet:
     frames_dropped: int
     ready_ns: int
     faults: tuple[Fault, ...]
-
-
-class Metrics:
-    """The figures a call's frames carry. Times are CLOCK_MONOTONIC, but for the latency, which is wall time."""
-
-    def __init__(self) -> None:
-        self.frames_sent = 0
-        self.frames_dropped = 0
-        self._recent: deque[int] = deque()
-        self._latency_ns = 0
-        self._seen = 0
-
-    def see(self, now_ns: int, *, latency_ns: int) -> None:
-        """Takes a frame that will be sent into current_fps and avg_latency_ms."""
-        self._recent.append(now_ns)
-        while self._recent[0] <= now_ns - FPS_WINDOW_NS:
-            self._recent.popleft()
-        self._latency_ns += latency_ns
-        self._seen += 1
-
-    def message(self) -> daq_pb2.StreamingMetrics:
-        """As they stand."""
-        return daq_pb2.StreamingMetrics(
-            current_fps=float(len(self._recent)),
-            frames_sent=self.frames_sent,
-            frames_dropped=self.frames_dropped,
-            avg_latency_ms=self._latency_ns / self._seen / NS_PER_MS if self._seen else 0.0,
-        )
-
-
-class RateLimit:
-    """max_fps as the daemon keeps it: from the last accepted frame, without credit."""
-
-    def __init__(self, max_fps: int) -> None:
-        self._least_ns = NS_PER_S // max_fps if max_fps else 0
-        self._last_ns: int | None = None
-
-    def accepts(self, now_ns: int) -> bool:
-        """Whether this frame may go; an accepted one takes the slot whatever becomes of it."""
-        if self._last_ns is not None and now_ns - self._last_ns < self._least_ns:
-            return False
-        self._last_ns = now_ns
-        return True
 
 
 Left = Literal["", "send_failed", "too_slow", "server_ended", "shutdown"]
@@ -236,6 +193,8 @@ class Pipeline:
         while True:
             frame = await self._observed.get()
             faults = tuple(self._world.faults.of_call(self.call, frame.acquisition, frame.ordinal))
+            if self._early < EARLY_FRAMES:
+                self._log_received(frame)
             if self._too_slow(frame):
                 return
             if not self._passes(frame, faults):
@@ -392,6 +351,19 @@ class Pipeline:
             frames_sent=self.metrics.frames_sent,
             frames_dropped=self.metrics.frames_dropped,
             client_ip=self.subscription.client_ip,
+        )
+
+    def _log_received(self, frame: Frame) -> None:
+        width, height = frame.view.width // self.block, frame.view.height // self.block
+        self._world.log.line(
+            "INFO",
+            SERVICE,
+            "Received frame from observer (early frame debug)",
+            device_id=frame.device,
+            frame_number=frame.frame_number,
+            bytes=width * height * 2,
+            width=width,
+            height=height,
         )
 
     def _log_frame(self, packet: Packet) -> None:

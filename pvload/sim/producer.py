@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TICK_NS: Final = 2 * NS_PER_S
 """Between two complaints of the driver about a camera that gives nothing."""
 TICKS_TO_GIVE_UP: Final = 5
-"""Then the driver stops a camera that never comes back, and the streaming flag goes false."""
+"""Then the driver stops the camera, and the streaming flag goes false: no stall outlasts ten seconds."""
 
 
 class Producer:
@@ -114,6 +114,7 @@ class Producer:
             return True
         clock = self._world.clock
         since_ns = clock.monotonic_ns()
+        self._world.ledger.note("blocking", device=self._camera.sensor.device, calls=slow, made=made)
         while self._camera.slow_calls():
             room = asyncio.ensure_future(self._camera.room())
             stopped = asyncio.ensure_future(self._acquisition.stopped.wait())
@@ -153,7 +154,7 @@ class Producer:
             ticks += 1
             tick_ns += TICK_NS
             log_tick(log, ticks)
-            if until_ns is None and ticks == TICKS_TO_GIVE_UP:
+            if ticks == TICKS_TO_GIVE_UP:
                 log_given_up(log)
                 self._camera.give_up()
                 return False

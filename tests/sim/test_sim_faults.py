@@ -66,12 +66,13 @@ def test_a_stall_for_ever_keeps_the_call_open_and_a_restart_ends_it(
         assert [frame.frame_number for frame in stream.take(3)] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("length", [{}, {"duration": "5s"}], ids=["for ever", "longer than the driver waits"])
 def test_the_driver_gives_up_a_stalled_camera_and_only_flag_and_log_say_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: dict[str, str]
 ) -> None:
     """Five ticks (10 s on the real one) make an involuntary stop; the call stays open."""
     monkeypatch.setattr(producer_module, "TICK_NS", 40 * MS)
-    with simulated(tmp_path, model="grid", faults=[{"kind": "stall", "frame": 3}]) as sim:
+    with simulated(tmp_path, model="grid", faults=[{"kind": "stall", "frame": 3, **length}]) as sim:
         sim.camera(exposure_ms=20)
         stream = sim.open().opened()
         sim.start()

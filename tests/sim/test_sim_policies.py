@@ -225,7 +225,7 @@ def test_block_makes_all_wait_for_the_slowest_and_nothing_is_lost(tmp_path: Path
         reader.join()
     assert numbers == list(range(len(numbers)))
     assert len(numbers) > 20
-    assert sim.entries("blocked")[0]["calls"] == [0]
+    assert [sim.entries(kind)[0]["calls"] for kind in ("blocking", "blocked")] == [[0], [0]]
     assert not sim.entries("dropped")
 
 

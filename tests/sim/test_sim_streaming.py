@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pvload._pb import daq_pb2
-from pvload.sim.pipeline import Metrics, RateLimit
+from pvload.sim.metering import Metrics, RateLimit
 from simulated import Simulated, recorded, simulated, until
 
 LIMIT_TEXT = "Maximum concurrent streams (3) exceeded for client 127.0.0.1"
