@@ -17,7 +17,7 @@ from pvload.diagnose.daemon import daemon
 from pvload.diagnose.ends import ends, never_opened
 from pvload.diagnose.finding import Finding, Severity
 from pvload.diagnose.stalls import silent, stalls
-from pvload.stats.summary import Figures, Hole, Summary
+from pvload.stats.summary import Figures, Hole, Interval, Summary
 
 DOUBLED_WITHIN: Final = 0.2
 """A rate counts as k times the expected one if it is off by no more than this share of one producer."""
@@ -25,8 +25,8 @@ QUICK_S: Final = 1.0
 """A start so soon after a stop may find the old producer asleep."""
 FAST_BY: Final = 1.2
 """A mean rate above this many times the expected one is too fast, whatever made it so."""
-BLIND_TOLD: Final = 10
-"""Most stretches of blind time told one by one."""
+BLIND_TOLD: Final = 3
+"""So many stretches of blind time are told one by one, more of them by the longest."""
 _EDGE_S: Final = 0.1
 """A stretch of lateness may reach this far beyond the silence that it made: frames come before its timer fires."""
 _DRIVER_CLASSES: Final = frozenset({"driver_error", "panic", "stall_end", "unlock"})
@@ -212,11 +212,23 @@ def _driver(summary: Summary) -> list[Finding]:
 def _blind(summary: Summary, told: list[Finding]) -> list[Finding]:
     """Stretches in which the generator saw nothing, but for those that lie in a silence `told` as its own."""
     ours = [(one.at_s - _EDGE_S, one.at_s + one.length_s + _EDGE_S) for one in told if one.at_s is not None]
-    return [
-        Finding(Severity.DOUBT, blind.at_s, f"blind for {blind.length_s:.2f} s: {blind.reason}", blind.length_s)
+    rest = [
+        blind
         for blind in summary.generator.blind
         if not any(begin <= blind.at_s and blind.at_s + blind.length_s <= end for begin, end in ours)
-    ][:BLIND_TOLD]
+    ]
+    longest = sorted(rest, key=lambda blind: (-blind.length_s, blind.at_s))[:BLIND_TOLD]
+    more = rest if len(rest) > BLIND_TOLD else []
+    found = [_blinded(blind) for blind in longest]
+    if more:
+        total_s = sum(blind.length_s for blind in more)
+        text = f"{found[0].text}; the longest of {len(more):,} such stretches, {total_s:.2f} s in all"
+        found = [Finding(Severity.DOUBT, found[0].at_s, text, found[0].length_s)]
+    return found
+
+
+def _blinded(blind: Interval) -> Finding:
+    return Finding(Severity.DOUBT, blind.at_s, f"blind for {blind.length_s:.2f} s: {blind.reason}", blind.length_s)
 
 
 def _doubts(summary: Summary) -> list[Finding]:

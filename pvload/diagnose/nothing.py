@@ -37,7 +37,7 @@ def none_of(noun: str, tries: int, of: str) -> str:
     if tries <= 0:
         return ""
     share = most_share(tries)
-    if share >= 1:
+    if share > 0.5:
         return f"0 {noun} of {tries:,} {of}: too few to rule anything out"
     return f"0 {noun} of {tries:,} {of}: fewer than 1 in {math.floor(1 / share):,} at 95 %"
 

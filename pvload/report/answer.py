@@ -30,6 +30,10 @@ from pvload.verdict.words import count, ms, percent, seconds
 
 _LINE: Final = 90
 """Columns of a row that must stay on one line."""
+LATE_MS: Final = 100.0
+"""A lateness of pvload's own that is worth a word."""
+BUSY_SHARE: Final = 0.95
+"""From this share of its cores on a host has none to spare."""
 QUESTIONS: Final = 4
 """Answers shown; what the others would say stands in its section."""
 
@@ -120,10 +124,26 @@ def _storm(summary: Summary, storm: Storm) -> Entries:
     first = (
         f"{storm.method} storm: {offered}{kept}, {knee}, at best {storm.achieved_hz:,.0f}/s: {LIMITS[storm.limited_by]}"
     )
-    p99 = "unknown" if top.latency_ms.p99 is None else ms(top.latency_ms.p99)
+    timed = max((one for one in storm.steps if one.latency_ms.p99 is not None), key=_rate, default=None)
+    p99 = "no answer" if timed is None else f"{ms(timed.latency_ms.p99 or 0.0)} at {timed.offered_hz:,.0f}/s"
     gaps = [one.longest_gap_s for one in storm.steps if one.longest_gap_s is not None]
     gap = f"worst frame gap meanwhile {seconds(max(gaps))}" if gaps else "no frame stream was open beside it"
-    return [first, f"  p99 from when a call was due {p99}; {_events(summary)}; {gap}", *map(_step, storm.steps)]
+    second = f"  p99 from when a call was due {p99}; {_events(summary)}; {gap}"
+    return [first, second, *_shared(summary, top), *map(_step, sorted(storm.steps, key=_rate, reverse=True))]
+
+
+def _rate(step: StormStep) -> float:
+    return step.offered_hz
+
+
+def _shared(summary: Summary, top: StormStep) -> Entries:
+    """What beside the server could have limited it: pvload's own lateness, a host without an idle core."""
+    said = [f"pvload was late by {ms(top.lateness_ms)}"] if top.lateness_ms > LATE_MS else []
+    seconds_of = [one.cpu_share for one in summary.around.resources if 0 <= one.at_s - top.at_s <= top.length_s]
+    known = [one for one in seconds_of if one is not None]
+    if known and sum(known) / len(known) >= BUSY_SHARE:
+        said.append("all cores of the watched host were busy")
+    return [f"  meanwhile {' and '.join(said)}"] if said else []
 
 
 def _events(summary: Summary) -> str:

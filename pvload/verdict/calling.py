@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from pvload.diagnose.calls import LIMITS, answered_share, highest
 from pvload.stats.around import MethodCalls, Storm
@@ -12,7 +13,9 @@ from pvload.verdict.doubt import Doubt
 from pvload.verdict.judgement import Judged, Measurement, Result, decide, measured
 from pvload.verdict.words import count, ms, percent, seconds
 
-_NO_CALLS = "no load user called anything"
+_LATE_MS: Final = 100.0
+"""A generator that was later than this may have made a shortfall of its own."""
+_NO_CALLS: Final = "no load user called anything"
 
 
 def call_errors(summary: Summary, doubt: Doubt, limit: int | None) -> Judged | None:
@@ -121,6 +124,9 @@ def _rate(name: str, storm: Storm, doubt: Doubt, limit: float | None) -> Judged 
     case = Case(name, figure, reason, unit="ratio", n=top.due, at_s=top.at_s, subject=storm.population)
     broken = limit is not None and decide(figure, lower=limit) is Result.FAIL
     whose = {"generator": Result.INVALID, "undecided": Result.INCONCLUSIVE}.get(storm.limited_by)
+    if whose is None and (top.lateness_ms > _LATE_MS or doubt.within(top.at_s, top.length_s) > 0):
+        whose = Result.INVALID
+        reason += f", but pvload was {ms(max(top.lateness_ms, doubt.lag_s * 1000))} late itself meanwhile"
     judged = held(case, judged=limit is not None, lower=limit)
     if not broken or whose is None:
         return judged
