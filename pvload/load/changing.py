@@ -58,11 +58,20 @@ class Made:
 
 @contextmanager
 def camera_turn(station: Station, run: StationRun, *, population: str = "", ordinal: int = 0) -> Iterator[CameraTurn]:
-    """Waits for the turn and gives it; ChildError if it is not given. The user it is for; empty: the timeline."""
+    """Waits for the turn and gives it; ChildError if it is not given. The user it is for; empty: the timeline.
+
+    A user that is killed within its turn leaves the camera as it found it: running, if it ran.
+    """
     turn: messages.Turn = station.ask(lambda token: messages.AskTurn(run=run.id, token=token), timeout_s=TURN_TIMEOUT_S)
     try:
         with run.camera:
-            yield CameraTurn(station, run, turn, population=population, ordinal=ordinal)
+            camera = CameraTurn(station, run, turn, population=population, ordinal=ordinal)
+            try:
+                yield camera
+            except gevent.GreenletExit:
+                if turn.running and not camera.running and population:
+                    camera.start()
+                raise
     finally:
         station.tell(messages.TurnOver(run=run.id, turn=turn.turn))
 

@@ -222,7 +222,10 @@ class Station:
     def _change(self, run: StationRun, word: messages.Change) -> None:
         engine = _of(run)
         values = {name: getattr(word, name) for name in word.__slots__ if name not in ("run", "at_ns")}
-        engine.send(command.Change(at_ns=word.at_ns - engine.clock_offset_ns, **values))
+        change = command.Change(at_ns=word.at_ns - engine.clock_offset_ns, **values)
+        engine.send(change)
+        if run.viewers is not None:
+            run.viewers.tell(change, newcomers_too=False)
         self.tell(messages.ChangeKnown(run=run.id, number=word.number, again=word.again))
 
     def _welcomed(self, _node: str, word: messages.Welcome) -> None:

@@ -58,9 +58,10 @@ class Viewers:
         """Those that live, the spare included."""
         return tuple(self._slots)
 
-    def tell(self, message: command.Command) -> None:
+    def tell(self, message: command.Command, *, newcomers_too: bool = True) -> None:
         """What every engine must know: told to all that live, and the newest of each kind to those that come."""
-        self._told[message.NAME] = message
+        if newcomers_too:
+            self._told[message.NAME] = message
         for viewer in list(self._slots):
             viewer.send(message)
 
