@@ -18,7 +18,7 @@ from pvload.sim.health import HealthService
 from pvload.sim.ledger import NoLedger
 from pvload.sim.starvation import Starvation
 from pvload.sim.watch_truth import watcher_truths
-from simulated import WAIT_S, Simulated, simulated, until
+from simulated import OPTIONS, WAIT_S, Simulated, simulated, until
 
 
 class Kept(NoLedger):
@@ -94,6 +94,37 @@ def test_a_watcher_over_the_wire_gets_what_the_ledger_says(tmp_path: Path) -> No
         assert (truth.lost, truth.names) == ((), ("thermal.setpoint",))
         coalesced = sim.entries("changes_made")[-1]["coalesced"]
         assert sum(source == "hardware" for _, source in seen) == 41 - coalesced
+
+
+def test_a_watcher_that_does_not_read_loses_over_the_wire_what_the_ledger_says(tmp_path: Path) -> None:
+    """Window, slots and ring hold some hundred changes; then the oldest go, and only the log tells."""
+    options = [*((key, 16_384 if "lookahead" in key else value) for key, value in OPTIONS), ("grpc.http2.bdp_probe", 0)]
+    with simulated(tmp_path) as sim, grpc.insecure_channel(sim.simulator.address, options=options) as channel:
+        request = daq_pb2.StreamParameterChangesRequest(parameter_names=["readout.adc_offset"])
+        changes = daq_pb2_grpc.HardwareServiceStub(channel).StreamParameterChanges(request, timeout=3 * WAIT_S)
+        until(lambda: sim.entries("watcher_opened"), "the subscription")
+        for first in range(0, 3600, 200):
+            calls = [
+                sim.stub.SetParameter.future(_offset(number), timeout=WAIT_S) for number in range(first, first + 200)
+            ]
+            for call in calls:
+                call.result()
+        sim.set("readout.adc_offset", "-1")
+        values: list[str] = []
+        while values[-1:] != ["-1"]:
+            values.append(next(changes).new_value)
+        changes.cancel()
+        until(lambda: sim.entries("watcher_ended"), "the end of the subscription")
+    (truth,) = watcher_truths(sim.entries())
+    assert [change.value for change in truth.read] == values
+    assert truth.lost_values
+    assert sorted(map(int, [*values, *truth.lost_values])) == list(range(-1, 3600))
+    told = [int(line.rsplit("dropped ", 1)[1].split()[0]) for line in sim.log_text().splitlines() if "lagged" in line]
+    assert sum(told) == truth.lagged == len(truth.lost)
+
+
+def _offset(number: int) -> daq_pb2.SetParameterRequest:
+    return daq_pb2.SetParameterRequest(device_id="prime_bsi", parameter_name="readout.adc_offset", value=str(number))
 
 
 def test_the_temperature_is_an_observable_and_nothing_else_is(tmp_path: Path) -> None:
