@@ -51,6 +51,19 @@ def test_counts_are_weights_and_the_operator_stays(
     assert distribute(profile, users) == expected
 
 
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [
+        (6, {"p": 4, "stop": 1, "operator": 1}),
+        (2, {"p": 0, "stop": 1, "operator": 1}),
+        (1, {"p": 0, "stop": 0, "operator": 1}),
+    ],
+)
+def test_the_stop_probe_keeps_its_count_behind_the_operator(users: int, expected: dict[str, int]) -> None:
+    stop = Users(name="stop", kind="stop-probe")
+    assert distribute(profile_of(Users(name="p", count=9), stop, OPERATOR), users) == expected
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=5).filter(any), st.integers(1, 500))
 def test_nobody_is_lost_or_invented(weights: list[int], users: int) -> None:
