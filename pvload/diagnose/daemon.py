@@ -91,7 +91,7 @@ def _grows(summary: Summary) -> list[Finding]:
 
 def _synthetic(summary: Summary) -> list[Finding]:
     line = summary.around.synthetic_camera
-    return [Finding(Severity.NOTICE, None, f"the camera is synthetic, by the daemon's log: {line}")] if line else []
+    return [Finding(Severity.FACT, None, f"the camera is synthetic, by the daemon's log: {line}")] if line else []
 
 
 def _disagrees(summary: Summary) -> list[Finding]:
@@ -114,4 +114,4 @@ def _hidden(summary: Summary) -> list[Finding]:
         return []
     names = ", ".join(one.replace("_", " ") for one in hidden)
     text = f"the daemon's log is at a level that hides: {names}; none of them seen says nothing"
-    return [Finding(Severity.NOTICE, None, text)]
+    return [Finding(Severity.FACT, None, text)]

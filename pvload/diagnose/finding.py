@@ -17,6 +17,8 @@ AROUND_S: Final = 2.0
 class Severity(IntEnum):
     """How much a reader should care; higher is worse."""
 
+    FACT = 0
+    """Says something about the run; nothing happened."""
     NOTICE = 1
     """Worth knowing."""
     DOUBT = 2

@@ -31,7 +31,7 @@ MEANS: Final[dict[str, str]] = {
     "not_seen": "no leaving was seen whose effect could be told",
 }
 SLOW_MEANS: Final[dict[str, str]] = {
-    "skip": "frames are left out for it and what it gets stays fresh",
+    "skip": "frames are left out for it, and what waits for it is bounded",
     "block": "the other streams slow down with it",
     "disconnect": "its stream is ended",
     "buffer": "frames wait for it, older and older, and none is left out",

@@ -206,8 +206,10 @@ def _churn(summary: Summary) -> list[str]:
     named = ", ".join(f"{number:,} {way.replace('_', '-')}" for way, number in sorted(ways.items()) if number)
     lines += bullet(f"how they left: {named}") if named else []
     after = [one.server_streams_after for one in summary.around.churn if one.server_streams_after is not None]
-    text = f"by its log the server has {count(max(after), 'stream')} more at the end than are open" if after else ""
-    return lines + (bullet(text) if text else [])
+    if not after:
+        return lines
+    more = f"{count(max(after), 'stream')} more than are open" if max(after) else "no more streams than are open"
+    return lines + bullet(f"at the end the server has, by its log, {more}")
 
 
 def calling(summary: Summary) -> list[str]:

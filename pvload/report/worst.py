@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from pvload.diagnose.finding import Finding, log_around, resources_around
+from pvload.diagnose.finding import Finding, Severity, log_around, resources_around
 from pvload.diagnose.findings import findings
 from pvload.diagnose.nothing import nothing_seen
 from pvload.report.table import bullet, cut, paragraph
@@ -25,7 +25,7 @@ BLIND_SHARE: Final = 0.05
 
 def worst_thing(summary: Summary) -> str:
     """The first finding with its moment; without one, the longest gap between frames."""
-    found = findings(summary)
+    found = [one for one in findings(summary) if one.severity > Severity.FACT]
     if not found:
         return _longest_gap(summary)
     worst = found[0]

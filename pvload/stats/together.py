@@ -30,7 +30,10 @@ def with_company(
 ) -> Around:
     """`around` with these parts filled in."""
     there = comings(senders, facts.end_ns)
-    disturbances = disturbances_of(senders, there, wholes, facts.start_ns, facts.end_ns)
+    slow_readers = slow_readers_of(there, wholes, config)
+    slow = {one.subscriber for one in slow_readers if one.policy != "not_felt"}
+    steady = [whole for whole in wholes if whole.name not in slow]  # a slow reader's gaps are its own doing
+    disturbances = disturbances_of(senders, there, steady, facts.start_ns, facts.end_ns)
     listed = () if disturbances is None else disturbances.listed
     disturbed = [facts.start_ns + round(one.at_s * NS_PER_S) for one in listed]
     moments = np.concatenate((_moments(senders, there, wholes), np.array(disturbed, np.int64)))
@@ -38,7 +41,7 @@ def with_company(
         around,
         churn=churn_of(senders, there, wholes, config, facts.end_ns),
         disturbances=disturbances,
-        slow_readers=slow_readers_of(there, wholes, config),
+        slow_readers=slow_readers,
         log_accounts=log_accounts_of(senders, there, facts.start_ns),
         growth=growth_of(senders),
         machines=machines_of(senders),

@@ -102,7 +102,7 @@ def isolation_periods(summary: Summary, doubt: Doubt, limit: float | None) -> Ju
     )
     reason = (
         f"beside {count(moved.count, 'disturbance')} the longest gap was {seconds(moved.worst_gap_s)}, "
-        f"{moved.worst_periods:.1f} periods{where}"
+        f"at worst {moved.worst_periods:.1f} periods{where}"
     )
     case = Case(name, figure, reason, unit="periods", n=moved.looked_at, at_s=moved.worst_gap_at_s)
     return held(case, judged=limit is not None, upper=limit)
@@ -134,7 +134,7 @@ def streams_return(summary: Summary, doubt: Doubt, limit: bool | None) -> Judged
     ended = sum(1 for one in summary.around.log_accounts if one.subscriber)
     reason = f"{count(refused, 'refusal')} although there was room, {count(left, 'leaving')}"
     if after is not None:
-        reason += f"; by its log the server has {count(after, 'stream')} of ours too many at the end"
+        reason += f"; by its log the server has {count(after, 'stream')} too many at the end"
     hanging = sum(one.left.get("half_open", 0) for one in churn)
     shown = after is not None or ended >= left or left >= _LEAK_SHOWS_AFTER
     if not refused and (after or not shown):

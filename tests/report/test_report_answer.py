@@ -226,6 +226,13 @@ def test_beside_a_finding_stands_what_host_and_daemon_used_within_two_seconds() 
     assert "log: nothing that matters within 2 s" in report(quiet)
 
 
+def test_a_synthetic_camera_is_told_and_is_not_the_worst_that_happened() -> None:
+    of = run(synthetic_camera="using mock mode", hidden_log_classes=("drop",))
+    assert "the camera is synthetic, by the daemon's log: using mock mode" in report(of)
+    assert "the daemon's log is at a level that hides: drop" in " ".join(report(of).split())
+    assert "worst     nothing worse than a gap" in report(of)
+
+
 def test_what_was_not_seen_is_told_with_what_that_rules_out() -> None:
     assert "  - 0 stalls in 60 s: fewer than 180 an hour at 95 %" in report(summary())
     assert "0 stalls" not in report(run(subscribers=(subscriber(stalls=stalls(stall())),)))
