@@ -60,23 +60,26 @@ def judge(at_ns: Int64s, values: Floats, *, least_change: float) -> Judged:
     if length_s < WINDOWS_LEAST * WINDOW_LEAST_S:
         least_s = WINDOWS_LEAST * WINDOW_LEAST_S
         return _refused(length_s, None, values, f"{length_s:.0f} s after warm-up, needs {least_s:.0f} s")
+    most_apart_s = float(np.diff(at_s).max())
+    if most_apart_s > length_s / WINDOWS_LEAST:
+        return _refused(length_s, None, values, f"no sample for {most_apart_s:.0f} s")
     correlation_s = correlation_time(at_s, values)
-    window_s = max(CORRELATIONS * correlation_s, WINDOW_LEAST_S, length_s / WINDOWS_MOST)
+    window_s = max(CORRELATIONS * correlation_s, WINDOW_LEAST_S, length_s / WINDOWS_MOST, most_apart_s)
     count = int(length_s / window_s)
     if count < WINDOWS_LEAST:
-        count = WINDOWS_LEAST
-        spread = np.ptp(_medians(at_s, values, count)[1])
-        if spread < least_change:
-            window_s = length_s / count
-            return _flat(window_s, correlation_s, _medians(at_s, values, count)[1], "it does not change")
+        # What does not even seem to rise need not be told from wandering.
+        trend = _trend(at_s, values, WINDOWS_LEAST)
+        if _no_rise(trend, least_change):
+            return _verdict(trend, correlation_s, least_change)
         need_s = WINDOWS_LEAST * window_s
         return _refused(
             length_s,
             correlation_s,
             values,
-            f"it remembers itself for {correlation_s:.0f} s: needs {need_s:.0f} s after warm-up, has {length_s:.0f} s",
+            f"it rises, and remembers itself for {correlation_s:.0f} s: to tell growth from wandering takes "
+            f"{need_s:.0f} s after warm-up, there are {length_s:.0f} s",
         )
-    return _verdict(at_s, values, count, correlation_s, least_change)
+    return _verdict(_trend(at_s, values, count), correlation_s, least_change)
 
 
 def correlation_time(at_s: Floats, values: Floats) -> float:
@@ -119,42 +122,65 @@ def _medians(at_s: Floats, values: Floats, count: int) -> tuple[Floats, Floats]:
     return middles[full], np.array([np.median(part) for part in parts if part.size])
 
 
-def _verdict(at_s: Floats, values: Floats, count: int, correlation_s: float, least_change: float) -> Judged:
-    window_s = float(at_s[-1] - at_s[0]) / count
+@dataclass(frozen=True, slots=True)
+class _Trend:
+    """What the medians of the windows say."""
+
+    medians: Floats
+    window_s: float
+    slope: float
+    low: float
+    grown: float
+    sigma: float
+    """Spread of the medians about the slope."""
+    halves: tuple[float, float]
+    """Slopes."""
+
+
+def _trend(at_s: Floats, values: Floats, count: int) -> _Trend:
     middles, medians = _medians(at_s, values, count)
-    if medians.size < WINDOWS_LEAST:
-        return _refused(window_s * count, correlation_s, values, f"samples in {medians.size} of {count} windows only")
     slope, low = theil_sen(middles, medians)
-    grown = slope * float(middles[-1] - middles[0])
-    rest = medians - slope * middles
-    sigma = float(np.std(rest))
     half = medians.size // 2
-    halves = [theil_sen(middles[part], medians[part])[0] for part in (slice(0, half), slice(half, None))]
-    reason = ""
-    if low <= 0:
-        reason = "the slope's lower limit is not above 0"
-    elif grown <= sigma:
-        reason = "it grows by less than its own spread"
-    elif min(halves) <= 0:
-        reason = f"it does not grow in the {'first' if halves[0] <= 0 else 'second'} half"
-    elif grown < least_change:
-        reason = "it grows by too little to matter"
-    return Judged(
-        result="flat" if reason else "grows",
-        windows=int(medians.size),
-        window_s=window_s,
-        correlation_s=correlation_s,
-        first=float(medians[0]),
-        last=float(medians[-1]),
-        per_hour=slope * HOUR_S,
-        per_hour_low=low * HOUR_S,
-        reason=reason or "it grows in both halves, by more than its own spread",
+    return _Trend(
+        medians=medians,
+        window_s=float(at_s[-1] - at_s[0]) / count,
+        slope=slope,
+        low=low,
+        grown=slope * float(middles[-1] - middles[0]),
+        sigma=float(np.std(medians - slope * middles)),
+        halves=(
+            theil_sen(middles[:half], medians[:half])[0],
+            theil_sen(middles[half:], medians[half:])[0],
+        ),
     )
 
 
-def _flat(window_s: float, correlation_s: float, medians: Floats, reason: str) -> Judged:
+def _no_rise(trend: _Trend, least_change: float) -> str:
+    """Why these windows show no rise, whatever their correlation; empty: they do."""
+    if trend.grown <= trend.sigma:
+        return "it grows by less than its own spread, if at all"
+    if min(trend.halves) <= 0:
+        return f"it does not grow in the {'first' if trend.halves[0] <= 0 else 'second'} half"
+    if trend.grown < least_change:
+        return "it grows by too little to matter"
+    return ""
+
+
+def _verdict(trend: _Trend, correlation_s: float, least_change: float) -> Judged:
+    medians = trend.medians
+    reason = _no_rise(trend, least_change)
+    if not reason and trend.low <= 0:
+        reason = "the slope's lower limit is not above 0"
     return Judged(
-        "flat", int(medians.size), window_s, correlation_s, float(medians[0]), float(medians[-1]), 0.0, 0.0, reason
+        result="flat" if reason else "grows",
+        windows=int(medians.size),
+        window_s=trend.window_s,
+        correlation_s=correlation_s,
+        first=float(medians[0]),
+        last=float(medians[-1]),
+        per_hour=trend.slope * HOUR_S,
+        per_hour_low=trend.low * HOUR_S,
+        reason=reason or "it grows in both halves, by more than its own spread",
     )
 
 
