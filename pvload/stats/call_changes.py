@@ -17,7 +17,7 @@ from pvload.stats.config import FoldConfig
 from pvload.stats.histogram import Int64s
 from pvload.stats.opening import Opening
 from pvload.stats.planned import Pending, as_plan, either, plan_of, shows
-from pvload.stats.planned_changes import ANSWER_NS, AROUND_NS, NS_PER_S, Planned
+from pvload.stats.planned_changes import ANSWER_NS, AROUND_NS, LONGEST_NS, Planned
 from pvload.stats.steps import Columns, Loss
 from pvload.stats.timeline import FOREVER, Edge
 from pvload.wire.event import Records
@@ -27,14 +27,13 @@ AT_ONCE: Final = 16
 KEPT: Final = 2 * AT_ONCE
 """Changes kept for frames that come late and were counted missing."""
 SILENT_PERIODS: Final = 5
-LONGEST_NS: Final = 600 * NS_PER_S
-"""No change is under way for longer than this."""
 
 
 class _Watch:
     """One change, looked for on one call."""
 
     __slots__ = (
+        "already",
         "before",
         "effect_ns",
         "frames",
@@ -59,8 +58,7 @@ class _Watch:
         self.place = place
         self.planned = planned
         self.waits_ns = planned.waits_ns(rate_hz)
-        rates = [rate for rate in (rate_hz, planned.rate_hz) if rate > 0]
-        self.threshold_ns = max(stall_ns, round(SILENT_PERIODS / min(rates) * NS_PER_S) if rates else 0)
+        self.threshold_ns = max(stall_ns, planned.periods_ns(SILENT_PERIODS, rate_hz))
         self.limit_ns = FOREVER
         """The effect is looked for up to here."""
         self.stop_ns = FOREVER
@@ -73,7 +71,7 @@ class _Watch:
         """The latest frame of the call, before the change or after it."""
         self.reached_ns = planned.begin_ns
         """Gaps are settled up to here."""
-        self.resolved = self.killed = self.looked = self.told = False
+        self.resolved = self.killed = self.looked = self.told = self.already = False
 
     @property
     def end_ns(self) -> int:
@@ -102,6 +100,7 @@ class _Watch:
             killed=self.killed,
             looked=self.looked,
             told=self.told,
+            already=self.already,
         )
 
 
@@ -119,7 +118,8 @@ class CallChanges:
         """Place of the first change not looked at yet."""
         self._watches: list[_Watch] = []
         self._last_ns: int | None = None
-        """The latest frame."""
+        self._last: Records | None = None
+        """The latest frame, and when it came."""
 
     def frames(self, rows: Records, columns: Columns, loss: Loss) -> None:
         """Takes the next frames of the call."""
@@ -134,7 +134,7 @@ class CallChanges:
                 self._missing(loss)
             while len(self._watches) > KEPT:
                 self._keep(self._watches.pop(0))
-        self._last_ns = int(columns.t_ns[-1])
+        self._last_ns, self._last = int(columns.t_ns[-1]), rows[-1:].copy()
 
     def close(self, at_ns: int, *, by_server: bool) -> None:
         """The call is over."""
@@ -156,7 +156,7 @@ class CallChanges:
         if not changes:
             return []
         found = []
-        for planned in changes[self._planned.from_time(begin_ns - LONGEST_NS) :]:
+        for planned in changes[self._planned.from_time(begin_ns - LONGEST_NS - ANSWER_NS - AROUND_NS) :]:
             if planned.at_ns > end_ns:
                 break
             old = self._before(planned)
@@ -190,6 +190,8 @@ class CallChanges:
             if late and opened_ns > planned.at_ns + watch.waits_ns + ANSWER_NS:
                 continue
             watch.reached_ns = max(watch.reached_ns, opened_ns)
+            if self._last is not None:
+                watch.already = bool(shows(self._last, planned.shows, self._opening)[0][0])
             self._watches.append(watch)
 
     def _limits(self, watch: _Watch) -> None:
@@ -216,6 +218,8 @@ class CallChanges:
     def _take(self, watch: _Watch, rows: Records, t_ns: Int64s) -> None:
         planned, known = watch.planned, watch.effect_ns is not None
         first, limit = (int(at) for at in np.searchsorted(t_ns, (planned.at_ns, watch.limit_ns)))
+        if first:
+            watch.already = bool(shows(rows[first - 1 : first], planned.shows, self._opening)[0][0])
         if not known and limit > first:
             showing, told = shows(rows[first:limit], planned.shows, self._opening)
             watch.told |= told

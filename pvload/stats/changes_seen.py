@@ -24,6 +24,8 @@ class ChangeSeen:
     """Frames came after it, and it was looked for as long as it may take."""
     told: bool
     """Frames carried the figures that it changes."""
+    already: bool
+    """The last frame before it showed the same: no frame can tell that it took effect."""
 
     def shifted(self, offset_ns: int) -> ChangeSeen:
         """The same on another axis of time."""
@@ -41,6 +43,7 @@ class ChangeSeen:
             killed=self.killed or other.killed,
             looked=self.looked or other.looked,
             told=self.told or other.told,
+            already=self.already and other.already,
         )
 
 

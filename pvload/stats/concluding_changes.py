@@ -24,6 +24,9 @@ _KINDS: Final = {kind.value: kind.name.lower() for kind in ChangeKind}
 UNANSWERED: Final = frozenset({"DEADLINE_EXCEEDED", "CANCELLED"})
 """Nobody answered: the time was over, or the engine went before an answer came."""
 
+HUNG_NS: Final = 10 * NS_PER_S
+"""No answer in this time is hung; with less of the run left nobody can tell."""
+
 
 @dataclass(slots=True)
 class _Joined:
@@ -133,7 +136,7 @@ def _change(one: _Joined, facts: RunFacts) -> Change:
         if again is None or one.restarted_ns is None
         else (again - one.restarted_ns) * TO_MS,
         restarted_at_s=None if one.restarted_ns is None else seconds(one.restarted_ns, facts.start_ns),
-        outcome=_outcome(one, answer),
+        outcome=_outcome(one, answer, facts.end_ns),
         effects=tuple(_effect(name, one.seen[name], one.at_ns) for name in sorted(one.seen))[:LIST_LIMIT],
     )
 
@@ -149,21 +152,23 @@ def _effect(name: str, seen: ChangeSeen, at_ns: int) -> ChangeEffect:
     )
 
 
-def _outcome(one: _Joined, answer: Answer | None) -> ChangeOutcome:
+def _outcome(one: _Joined, answer: Answer | None, end_ns: int) -> ChangeOutcome:
     views = list(one.seen.values())
     shown_again = one.again is not None and one.again.effect_ns is not None
     if any(seen.killed for seen in views):
         return "killed"
     if answer is None or answer.status in UNANSWERED:
-        return "hung"
+        waited = answer is not None and answer.status == "DEADLINE_EXCEEDED"
+        return "hung" if waited or end_ns - one.at_ns >= HUNG_NS else "not_judged"
     if answer.refused:
         if not names_a_reason(answer.details):
             return "refused_unclear"
         return "refused_then_effective" if shown_again else "refused"
     if not one.planned.shows.visible:
         return "answered"
-    if any(seen.effect_ns is not None for seen in views):
-        return "effective"
+    shown = [seen for seen in views if seen.effect_ns is not None]
+    if shown:
+        return "answered" if all(seen.already for seen in shown) else "effective"
     if not any(seen.looked for seen in views):
         return "not_judged"
     if not any(seen.told for seen in views):

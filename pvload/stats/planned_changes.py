@@ -12,6 +12,8 @@ AROUND_NS: Final = NS_PER_S
 ANSWER_NS: Final = 3 * NS_PER_S
 """The effect may take its time from the answer on, which is known elsewhere: so much is allowed for it."""
 LEAST_PERIODS: Final = 4
+LONGEST_NS: Final = 600 * NS_PER_S
+"""No effect is waited for longer, however long a period may be."""
 CHANGES: Final = 20_000
 """Most changes of a device that are looked for: a day of one in five seconds. Later ones are only counted."""
 
@@ -63,8 +65,12 @@ class Planned:
 
     def waits_ns(self, rate_hz: float) -> int:
         """How long its effect may take, given the rate before it: four of the slower periods at least."""
+        return min(max(self.effect_ns, self.periods_ns(LEAST_PERIODS, rate_hz)), LONGEST_NS)
+
+    def periods_ns(self, count: int, rate_hz: float) -> int:
+        """So many of the slower periods before and after it; 0 if no rate is known."""
         rates = [rate for rate in (rate_hz, self.rate_hz) if rate > 0]
-        return max(self.effect_ns, round(LEAST_PERIODS / min(rates) * NS_PER_S) if rates else 0)
+        return round(min(count / min(rates), LONGEST_NS / NS_PER_S) * NS_PER_S) if rates else 0
 
 
 class PlannedChanges:

@@ -10,7 +10,7 @@ from pvload.stats.histogram import Int64s
 
 TENTH_NS: Final = 100_000_000
 TENTHS: Final = 1 << 20
-"""Most tenths: what comes later is left out."""
+"""Most tenths: what lies beyond counts in the last one."""
 _GROW: Final = 1 << 12
 
 
@@ -54,7 +54,7 @@ class Tenths:
         if self._first is None:
             self._first = low
         if low < self._first:
-            room = min(self._first - low, TENTHS)
+            room = min(self._first - low, TENTHS - self._values.size)
             self._values = np.concatenate((np.zeros(room, np.int64), self._values))
             self._first -= room
         needed = min(high - self._first + 1, TENTHS)

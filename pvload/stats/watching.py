@@ -195,7 +195,8 @@ class WatchFold:
             tally.longest_ns = max(tally.longest_ns, int(np.diff(times).max()))
         tally.values += rows.size
         tally.last = (int(times[-1]), float(values[-1]))
-        tally.least, tally.most = min(tally.least, float(values.min())), max(tally.most, float(values.max()))
+        tally.least = float(np.fmin.reduce(values, initial=tally.least))
+        tally.most = float(np.fmax.reduce(values, initial=tally.most))
 
     def state(self, row: np.void) -> None:
         """Takes a STATE record."""

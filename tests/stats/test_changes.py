@@ -138,10 +138,24 @@ def test_success_false_is_refused_with_the_answers_own_text() -> None:
     assert change.details == "Cannot change ROI while streaming"
 
 
-def test_never_answered_is_hung_even_if_it_showed() -> None:
+@pytest.mark.parametrize(("frames", "outcome"), [(200, "hung"), (100, "not_judged")])
+def test_never_answered_is_hung_even_if_it_showed(frames: int, outcome: str) -> None:
+    """Not if the run ended within the ten seconds that a call is given."""
     stream = _begun()
-    stream.shot(5.1, 0.05, 100, 50.0)
-    assert _one(stream.end(10.2)).outcome == "hung"
+    stream.shot(5.1, 0.05, frames, 50.0)
+    assert _one(stream.end(5.2 + frames * 0.05)).outcome == outcome
+
+
+def test_a_change_to_what_frames_show_already_is_answered() -> None:
+    """An ignored change and its taking back: the second is no proof of anything."""
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.1, 100, 100.0)
+    stream.change(15.05, 2, exposure_ms=100.0).unary(15.05, 15.06, change=2, by="changer")
+    stream.shot(15.1, 0.1, 100, 100.0)
+    found = summary(stream.end(25.2), config=CONFIG).around.changes
+    assert [change.outcome for change in found.listed] == ["ignored", "answered"]
+    assert found.effect_ms.n == 0
 
 
 @pytest.mark.parametrize(("silence", "outcome"), [(2.5, "killed"), (1.5, "not_judged")])
