@@ -29,6 +29,7 @@ from pvload.wire.log_level import RUST_LOG
 STOP_TIMEOUT_S: Final = 10.0
 """From SIGINT to SIGKILL."""
 BEAT_S: Final = 0.05
+WATCH_BEAT_S: Final = 0.1
 LAST_LINES: Final = 5
 STARTED, ANSWERS, ASKED_TO_STOP, GONE = range(4)
 """Codes of DAEMON records."""
@@ -83,8 +84,8 @@ class Daemon:
                 f"something listens on {self._target.address} already, so the daemon cannot be started there",
                 hint="stop it, or leave target.start out and measure it as it is",
             )
-        self._stopping = False
         self._launch()
+        self._stopping = False
         deadline_ns = self._clock.monotonic_ns() + int(self._target.start_within * NS_PER_S)
         while not _connects(host, int(port)):
             if not self.pid:
@@ -144,7 +145,8 @@ class Daemon:
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         """Tells if it ends by itself."""
-        process.wait()
+        while process.poll() is None:
+            gevent.sleep(WATCH_BEAT_S)
         if process is self._process and not self._stopping:
             self._on_gone(self._ended_early())
 

@@ -143,8 +143,13 @@ class EngineClient:
         return bool(self._up.wait(timeout_s))
 
     def send(self, message: Command, *, remember: bool = False) -> bool:
-        """Sends a command; False if no engine lives to take it. `remember`: tell every successor too."""
+        """Sends a command; False if no engine lives to take it.
+
+        remember: tell every successor too; of what the plan wants of a device only the last word.
+        """
         if remember:
+            if isinstance(message, command.Wanted):
+                self._remembered = [one for one in self._remembered if not _same_device(one, message)]
             self._remembered.append(message)
             self._on_remembered(message)
         child = self._child
@@ -312,3 +317,7 @@ class EngineClient:
             self.send(command.Note(note="engine_replaced", text=text))
             return
         self._on_given_up("the engine died and could not be started again")
+
+
+def _same_device(remembered: Command, wanted: command.Wanted) -> bool:
+    return isinstance(remembered, command.Wanted) and remembered.device == wanted.device
