@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import grpc
 import grpc.aio
 
-from pvload.engine import reset
 from pvload.protocols.endpoint import Endpoint
 from pvload.wire.channel import options
 
 UNARY_WINDOW_BYTES: Final = 1024 * 1024
 
 
-def connect(endpoint: Endpoint, window_bytes: int, mark: int = 0) -> grpc.aio.Channel:
-    """A channel that shares its connection with no other; it connects with its first call.
-
-    mark: of `pvload.engine.reset`, for a connection that may be reset; 0: none.
-    """
+def connect(endpoint: Endpoint, window_bytes: int, more: Sequence[tuple[str, int | str]] = ()) -> grpc.aio.Channel:
+    """A channel that shares its connection with no other, with `more` options; it connects with its first call."""
     secret = endpoint.credentials
     server_name = secret.server_name if secret is not None else ""
-    chosen = options(window_bytes, server_name) + (reset.options(mark) if mark else [])
+    chosen = [*options(window_bytes, server_name), *more]
     if secret is None:
         return grpc.aio.insecure_channel(endpoint.address, options=chosen)
     credentials = grpc.ssl_channel_credentials(

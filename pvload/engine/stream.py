@@ -141,8 +141,9 @@ class Stream:
         self._record_ended(status, details, ended_ns)
 
     async def _opened_and_read(self) -> tuple[grpc.StatusCode, str]:
+        more = reset.options(self._mark) if self._mark else ()
         async with self._context.door:
-            channel = connect(self._context.endpoint, self.order.window_bytes, self._mark)
+            channel = connect(self._context.endpoint, self.order.window_bytes, more)
             await asyncio.sleep(0)
         try:
             call_type: _Frames = channel.unary_stream(self._request.path)
