@@ -53,6 +53,9 @@ def endpoint(fields: Mapping[str, Any]) -> Endpoint:
 
 def checked_endpoint(fields: Mapping[str, Any]) -> Endpoint:
     """As `endpoint`, for the fields of a whole Target that an engine of the same run has checked before."""
+    absent = [name for name in ("protocol", "address", "tls", "token") if name not in fields]
+    if absent:
+        raise ConfigError(f"target is not whole, it lacks {', '.join(absent)}")
     token = _token(fields["token"])
     return Endpoint(
         protocol=fields["protocol"],

@@ -12,8 +12,9 @@ import pytest
 
 from pvload._pb import daq_pb2
 from pvload.errors import ConfigError, FormatError
+from pvload.profiles.schema import Target
 from pvload.protocols import protocol_named
-from pvload.protocols.endpoint import endpoint
+from pvload.protocols.endpoint import checked_endpoint, endpoint
 from pvload.protocols.rust_daq import RustDaq
 from pvload.protocols.seam import Ending, frame_record
 from pvload.wire.codes import Payload
@@ -169,3 +170,23 @@ def test_an_endpoint_reads_its_files_and_its_token(tmp_path: Path, monkeypatch: 
 def test_an_endpoint_that_cannot_be_used_is_refused(fields: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         endpoint(fields)
+
+
+def test_a_target_that_was_checked_before_is_taken_whole_or_not_at_all() -> None:
+    whole = Target(address="h:1", token="t").model_dump(mode="json")
+    assert checked_endpoint(whole) == endpoint({"address": "h:1", "token": "t"})
+    with pytest.raises(ConfigError, match="lacks protocol, tls, token"):
+        checked_endpoint({"address": "h:1"})
+
+
+def test_a_prepared_setting_is_the_same_request_for_every_value() -> None:
+    setting = RustDaq().setting("cam", "p")
+    for value in ("1", "10.000123", "x" * setting.longest):
+        whole = daq_pb2.SetParameterRequest(device_id="cam", parameter_name="p", value=value).SerializeToString()
+        assert setting.message(value) == whole
+    with pytest.raises(FormatError):
+        setting.message("x" * (setting.longest + 1))
+    answer = daq_pb2.SetParameterResponse
+    assert setting.succeeded(answer(success=True).SerializeToString())
+    assert not setting.succeeded(answer(error_message="no").SerializeToString())
+    assert not setting.succeeded(b"\xff")
