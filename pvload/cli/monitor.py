@@ -16,6 +16,7 @@ import typer
 from pvload.cli.output import show
 from pvload.clock import NS_PER_S, SystemClock
 from pvload.errors import ConfigError, PvloadError
+from pvload.monitor.command import words_of
 from pvload.monitor.sample import Watched
 from pvload.monitor.session import Order, Settings
 from pvload.monitor.session import monitor as watch
@@ -48,9 +49,6 @@ def monitor(
     run does, or with Ctrl-C; the run goes on without it. Exit code 0: all it saw has reached the run; 2: the collector
     refused it or did not answer; 4: something was not delivered.
     """
-    order = Order(None)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda _number, _frame: order.give())
     identity = _run_of(run)
     settings = Settings(
         run=identity,
@@ -65,6 +63,11 @@ def monitor(
         worker=f"monitor-{socket.gethostname()}",
         joined=True,
     )
+    if log_command:
+        words_of(log_command)
+    order = Order(None)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: order.give())
     delivered = watch(settings, order, SystemClock(), lambda: _say(f"watching for run {identity.hex()} (Ctrl-C ends)"))
     if not delivered:
         raise NotDelivered("the collector did not take everything in time", hint="did the run end before this monitor?")

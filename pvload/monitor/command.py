@@ -35,6 +35,17 @@ _CHUNK_BYTES: Final = 64 * 1024
 _CHUNKS_PER_POLL: Final = 32
 
 
+def words_of(command: str) -> list[str]:
+    """The words of a command line as a shell would take it apart; ConfigError if it cannot be."""
+    try:
+        words = shlex.split(command)
+    except ValueError as exc:
+        raise ConfigError(f"the log command {command!r} cannot be read: {exc}") from exc
+    if not words:
+        raise ConfigError("the log command is empty")
+    return words
+
+
 class CommandFollower:
     """The lines of a command. `poll` starts it again when that is due."""
 
@@ -46,12 +57,7 @@ class CommandFollower:
         self.trouble = ""
         """How it ended, the last time that it did."""
         self.starts = 0
-        try:
-            self._words = shlex.split(command)
-        except ValueError as exc:
-            raise ConfigError(f"the log command {command!r} cannot be read: {exc}") from exc
-        if not self._words:
-            raise ConfigError("the log command is empty")
+        self._words = words_of(command)
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
         self._assembler = LineAssembler()

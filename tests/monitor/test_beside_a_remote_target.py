@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pvload.cli.main import main
 from pvload.profiles.load import from_canonical, load
 from pvload.wire import run_directory
 from pvload.wire.codes import LogClass
@@ -71,8 +73,8 @@ def collector(tmp_path: Path) -> Iterator[tuple[LineProcess, Path, str, int]]:
         process.close()
 
 
-def end(process: LineProcess) -> None:
-    process.send(b'{"is":"end","reason":"duration","expect":["nobody"]}\n')
+def end(process: LineProcess, *expect: str) -> None:
+    process.send(json.dumps({"is": "end", "reason": "duration", "expect": expect}).encode() + b"\n")
     process.expect("result")
 
 
@@ -117,7 +119,7 @@ def test_it_joins_over_the_network_and_ends_with_the_run(
         until(lambda: any((records["kind"] == Kind.CLOCK).any() for _, records in journaled(folder)), far)
         until(lambda: any((records["kind"] == Kind.LOG).any() for _, records in journaled(folder)), far)
         log.write_text(STALL * 2)
-        end(process)
+        end(process, "somebody else")
         assert far.wait(20) == 0, far.communicate()
     finally:
         for child in (far, target):
@@ -176,9 +178,16 @@ def test_another_run_is_refused_in_clear_words(collector: tuple[LineProcess, Pat
         (["--collector", "127.0.0.1:1", "--run", "ab" * 16, "--log-command", "ssh 'x"], "log command"),
     ],
 )
-def test_a_wrong_command_line_is_refused(arguments: list[str], expected: str) -> None:
+def test_a_wrong_command_line_is_refused(
+    arguments: list[str], expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit code 2 at once."""
-    process = begin(*arguments)
-    _, complained = process.communicate(timeout=20)
-    assert process.returncode == 2
-    assert expected in complained
+    monkeypatch.setattr(sys, "argv", ["pvload", "monitor", *arguments])
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.value.code == 2
+    assert expected in capsys.readouterr().err
