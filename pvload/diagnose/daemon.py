@@ -70,7 +70,7 @@ def _cycles(summary: Summary) -> list[Finding]:
     found = []
     cycles = summary.around.cycles
     told = attempts(cycles)
-    if told.failed or told.first_differs:
+    if told.count > 1 and (told.failed or told.first_differs):
         severity = Severity.FAULT if told.failed else Severity.NOTICE
         bad = next((one for one in cycles if one.outcome != "ok"), told.first)
         text = f"{told.failed} of {told.count} start-stop cycles failed; {told.sentence}"

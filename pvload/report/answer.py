@@ -60,9 +60,18 @@ def answer(summary: Summary, verdict: Verdict, *, width: int, most: int) -> list
     found = [*(_death(summary) if told else []), *told][: min(QUESTIONS, most)]
     lines: list[str] = []
     for at, entries in enumerate(found):
-        later = len(found) - at - 1
-        lines += _fitted(entries, width=width, most=most - len(lines) - later)
+        room = most - len(lines)
+        if room <= 0:
+            break
+        whole = _fitted(entries, width=width, most=room)
+        shared = room > 1 and at + 1 < len(found) and len(whole) == room and (at > 0 or _is_cut(entries, whole))
+        lines += _fitted(entries, width=width, most=room - 1) if shared else whole
     return lines
+
+
+def _is_cut(entries: Entries, lines: list[str]) -> bool:
+    """Whether an answer has not all of its room: then it can as well leave a line to the next one."""
+    return len(lines) < len(entries) or lines[-1].startswith("  and ")
 
 
 def _death(summary: Summary) -> list[Entries]:
@@ -167,7 +176,7 @@ def cycles(summary: Summary) -> Entries:
     made = summary.around.cycles
     others = sum(one.restarted_at_s is not None for one in summary.around.changes.listed)
     others += sum(one.call == "StopStream" for one in summary.around.stop_probes)
-    if len(made) <= 1 + others and all(one.outcome == "ok" for one in made):
+    if len(made) <= 1 + others:
         return []
     told = attempts(made)
     good = told.count - told.failed
@@ -198,7 +207,7 @@ def changes(summary: Summary) -> Entries:
 
 def _change(change: Change) -> str:
     """A row of one line: the answer stands in it where there is room."""
-    row = f"  {change.at_s:7.1f} s  {change.text}: {SHORT[change.outcome]}"
+    row = f"  {change.at_s:.1f} s {change.text}: {SHORT[change.outcome]}"
     answered = change.answered_after_ms
     told = "no answer" if answered is None else f"{change.status or 'answered'} in {ms(answered)}"
     shown = ""
