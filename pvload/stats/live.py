@@ -15,6 +15,7 @@ from pvload.wire.event import Kind
 from pvload.wire.live import LivePopulation
 
 NS_PER_S: Final = 1_000_000_000
+FOR_EVER_NS: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +120,18 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
 
 
 def _last_arrivals(sender: SenderFold) -> dict[int, int]:
-    """Call id -> its last arrival among the records that still wait to be folded."""
+    """Call id -> its last arrival among the records that still wait to be folded.
+
+    A call whose end is among them waits for nothing any more, so its silence is no stall that goes on.
+    """
     rows = sender.hold.waiting()
-    rows = rows[rows["kind"] == Kind.FRAME] if rows.size else rows
     if rows.size == 0:
         return {}
-    refs, at = np.unique(rows["ref"][::-1], return_index=True)
-    times = rows["t_ns"][::-1][at]
-    return {int(ref): int(t_ns) for ref, t_ns in zip(refs, times, strict=True)}
+    frames = rows[rows["kind"] == Kind.FRAME][::-1]
+    refs, at = np.unique(frames["ref"], return_index=True)
+    last = {int(ref): int(t_ns) for ref, t_ns in zip(refs, frames["t_ns"][at], strict=True)}
+    over = np.unique(rows[rows["kind"] == Kind.ENDED]["ref"])
+    return last | {int(ref): FOR_EVER_NS for ref in over}
 
 
 def _rate(recent: list[np.ndarray[tuple[int], np.dtype[np.int64]]], at_ns: int | None, begins: int | None) -> float:

@@ -391,6 +391,13 @@ def test_live_figures_see_an_open_stall() -> None:
     assert live.longest_stall_s == pytest.approx(3.0)
 
 
+def test_live_figures_see_no_stall_of_a_call_that_is_over() -> None:
+    """Its end waits to be folded; the silence after it is nobody's."""
+    stream = Stream().open(0.0).frames(0.1, 0.1, 20).ended(2.1).put(Kind.HEARTBEAT, 3.5, frames=20)
+    live = fold(stream, config=FoldConfig(stall_ns=S)).live()
+    assert (live.frames, live.stalls, live.stalled_now) == (20, 0, 0)
+
+
 def test_config_of_a_profile_keeps_two_periods_and_a_quarter() -> None:
     profile = Profile.model_validate(
         {
