@@ -46,7 +46,7 @@ def test_what_the_daemon_logs_and_uses_is_in_the_summary(tmp_path: Path) -> None
     log = summary["log"]
     assert log["present"]
     assert log["driver_errors"] == 0
-    assert log["lines"]["synthetic"] == 1
+    assert log["lines"]["synthetic"] == 2, "what its start said before the monitor came, and StartStream"
     assert log["lines"]["subscribe"] == 2
     (host,) = summary["hosts"]
     (target,) = [process for process in summary["processes"] if process["name"] == "target"]
