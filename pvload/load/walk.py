@@ -104,7 +104,8 @@ def walked(among: Sequence[Walkable], *, run_seed: int, population: str, ordinal
 def storm_values(changes: Changes, rows: Sequence[Offered]) -> tuple[str, list[str]]:
     """(parameter, values to be written in turn) of a storm; the parameter is empty if there is none that may be set.
 
-    A choice list is gone through, a number is the counter itself, and a text carries the counter.
+    A choice list is gone through, a number is the counter itself, and a text carries the counter. A real number with a
+    range begins at its low end and rises by millionths, so that the camera hardly notices.
     """
     known = {row.name: row for row in rows if row.writable and row.name not in DANGEROUS}
     name = next((one for one in changes.parameters if one in known), "")
@@ -113,6 +114,8 @@ def storm_values(changes: Changes, rows: Sequence[Offered]) -> tuple[str, list[s
     row = known[name]
     if row.choices:
         return name, [json.dumps(one) for one in row.choices]
+    if row.dtype not in _WHOLE and name in changes.ranges and changes.ranges[name][0] >= 0:
+        return name, [f"{{{changes.ranges[name][0]:f}+n}}"]
     return name, [f"counter {COUNTER}" if row.dtype == "string" else COUNTER]
 
 

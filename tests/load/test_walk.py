@@ -68,6 +68,11 @@ def test_the_daemons_list_is_read() -> None:
             ("thermal.fan_speed", ['"High"', '"Low"', '"Off"']),
             id="through its choices",
         ),
+        pytest.param(
+            {"parameters": ["acquisition.exposure_ms"], "ranges": {"acquisition.exposure_ms": [50, 51]}},
+            ("acquisition.exposure_ms", ["{50.000000+n}"]),
+            id="millionths within a range",
+        ),
         pytest.param({"parameters": ["acquisition.streaming"]}, ("", []), id="wrecks the camera"),
         pytest.param({"parameters": ["thermal.temperature"]}, ("", []), id="read-only"),
         pytest.param({}, ("", []), id="none named"),
