@@ -62,7 +62,7 @@ class CameraState:
         size, planned = frame_size(self.shown), frame_size(self._profile.camera)
         parts = []
         if size != planned:
-            parts.append(f"frames of {size.width}x{size.height}, at the start {planned.width}x{planned.height}")
+            parts.append(f"{size.width}x{size.height} pixels, at the start {planned.width}x{planned.height}")
         if self.shown.binning != self._profile.camera.binning:
             parts.append(f"binning {self.shown.binning[0]}x{self.shown.binning[1]}")
         if self.shown.exposure_ms != self._profile.camera.exposure_ms:

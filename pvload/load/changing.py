@@ -65,6 +65,8 @@ def camera_turn(station: Station, run: StationRun, *, population: str = "", ordi
     turn: messages.Turn = station.ask(lambda token: messages.AskTurn(run=run.id, token=token), timeout_s=TURN_TIMEOUT_S)
     try:
         with run.camera:
+            if run.ending.is_set():
+                raise ChildError("the run ended before its turn came")
             camera = CameraTurn(station, run, turn, population=population, ordinal=ordinal)
             try:
                 yield camera

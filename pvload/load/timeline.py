@@ -154,7 +154,12 @@ class Timeline:
     # What.
 
     def _do(self, action: Action) -> Done:
-        """Does it; whatever it cannot do is its outcome and stops nothing else."""
+        """Does it; whatever it cannot do is its outcome and stops nothing else. The run's end is nobody's failure."""
+        done = self._tried(action)
+        ended = self._run.ending.is_set() and done.outcome in ("failed", "unmet")
+        return Done("not_reached", f"the run ended meanwhile: {done.details}", done.change) if ended else done
+
+    def _tried(self, action: Action) -> Done:
         try:
             match action.action:
                 case "open" | "close" | "abort":
