@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,13 @@ def close(engine: EngineProcess, number: int) -> command.Ended:
     return end
 
 
+def settled(engine: EngineProcess) -> None:
+    """Many round trips on another connection: what was told before the first of them has come before the last."""
+    number = engine.next_id()
+    engine.order(command.Probe(id=number, device=CAMERA, parameter="acquisition.exposure_ms", count=30))
+    engine.answer("answered", id=number)
+
+
 def set_exposure(engine: EngineProcess, value: str) -> None:
     answered = engine.call("SetParameter", device_id=CAMERA, parameter_name="acquisition.exposure_ms", value=value)
     assert answered.status == "OK", answered
@@ -56,8 +64,7 @@ def test_parameter_changes_come_with_their_counters(bench: Any, address: str, te
     number = watch(engine, "StreamParameterChanges", {"device_id": CAMERA})
     for value in ("10.000123", "10.000124", "20"):
         set_exposure(engine, value)
-    # The last one's second event, by the hardware, follows its answer a tenth of a millisecond later.
-    engine.call("GetDaemonInfo")
+    settled(engine)
     assert close(engine, number).by == "order"
     records = bench.records(engine)
     text = texts(records)
@@ -144,3 +151,38 @@ def test_observables_end_at_once_where_none_is_chosen(bench: Any, address: str) 
     assert "streams no events" in engine.answer("failed", id=90).reason
     watched = rows_of(bench.records(engine), Kind.WATCHED)
     assert [(int(row["code"]), int(row["events"])) for row in watched] == [(EndedBy.SERVER, 0)]
+
+
+def test_the_counters_of_a_storm_come_back_to_a_watcher(bench: Any, address: str) -> None:
+    """Every call's counter is told, by the user's event, as the number that the call's own record has."""
+    engine = bench.start(address)
+    number = watch(engine, "StreamParameterChanges", {"device_id": CAMERA})
+    storm = engine.next_id()
+    order = command.Storm(
+        id=storm,
+        population="storm",
+        ordinal=0,
+        device=CAMERA,
+        parameter="acquisition.exposure_ms",
+        values=["{20+n}"],
+        first=1,
+        stride=1,
+        rates_hz=[100.0],
+        step_ms=1000.0,
+        begin_ns=time.monotonic_ns(),
+    )
+    engine.order(order)
+    # Meanwhile the storm goes on.
+    engine.order(command.Probe(id=800, device=CAMERA, parameter="acquisition.exposure_ms", count=100))
+    engine.answer("answered", id=800)
+    engine.order(command.Close(id=storm))
+    engine.answer("answered", id=storm)
+    settled(engine)
+    close(engine, number)
+    records = bench.records(engine)
+    told, called = rows_of(records, Kind.PARAMETER), rows_of(records, Kind.CALLED)
+    assert len(called) > 5
+    written = set(called["counter"].tolist())
+    assert min(written) == 20_000_001
+    assert set(told[told["code"] == Source.USER]["counter"].tolist()) == written
+    assert set(told[told["code"] == Source.HARDWARE]["counter"].tolist()) <= written
