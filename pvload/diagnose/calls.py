@@ -8,8 +8,8 @@ from pvload.diagnose.finding import Finding, Severity
 from pvload.stats.around import Storm, StormStep
 from pvload.stats.summary import Summary
 
-STARVED_S: Final = 5.0
-"""A module whose heartbeat is so old has not run for a while."""
+STARVED_S: Final = 15.0
+"""The daemon's modules beat every 5 and every 10 s: one whose heartbeat is so old has missed one."""
 LIMITS: Final[dict[str, str]] = {
     "nothing": "nothing limited it",
     "server": "the server's limit",
@@ -77,7 +77,7 @@ def _starved(summary: Summary) -> list[Finding]:
         f"the daemon starved: the last heartbeat of its module {worst.name} was {worst.oldest_heartbeat_s:.1f} s old "
         "when it was asked"
     )
-    return [Finding(Severity.FAULT, worst.oldest_heartbeat_at_s, text, worst.oldest_heartbeat_s or 0.0)]
+    return [Finding(Severity.FAULT, worst.oldest_heartbeat_at_s, text)]
 
 
 def _stops(summary: Summary) -> list[Finding]:

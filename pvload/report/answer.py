@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pvload.diagnose.calls import LIMITS, answered_share, highest
-from pvload.diagnose.changes import SHORT
+from pvload.diagnose.changes import BROKEN, SHORT
 from pvload.diagnose.company import did
 from pvload.diagnose.cycles import attempts, said
 from pvload.diagnose.daemon import grown, is_target
@@ -28,6 +28,8 @@ from pvload.stats.summary import Summary
 from pvload.verdict.judgement import Verdict
 from pvload.verdict.words import count, ms, percent, seconds
 
+_CHANGES: Final = 6
+"""Changes that are told one by one; of more of them, half as many: those that went wrong."""
 _LINE: Final = 90
 """Columns of a row that must stay on one line."""
 LATE_MS: Final = 100.0
@@ -202,7 +204,13 @@ def changes(summary: Summary) -> Entries:
     back = {"restored": "; put back at the end", "not_restored": "; NOT put back"}
     restored = next((text for name, text in back.items() if summary.note_counts.get(name)), "")
     first = f"{count(all_of.count, 'change')}{lost}{restored}: {listed}"
-    return [_one_line(first), *map(_change, all_of.listed)]
+    shown = all_of.listed
+    if len(shown) > _CHANGES:
+        telling = sorted(shown, key=lambda one: (one.outcome not in BROKEN, one.outcome in ("answered", "not_judged")))
+        shown = tuple(sorted(telling[: _CHANGES // 2], key=lambda one: one.at_s))
+    left = all_of.count - len(shown)
+    more = [f"  and {left:,} more below"] if left else []
+    return [_one_line(first), *map(_change, shown), *more]
 
 
 def _change(change: Change) -> str:
@@ -307,8 +315,8 @@ QUESTIONS_ASKED: Final[Sequence[Question]] = (
     Question(frozenset({"slow_reader_policy"}), slow_readers),
     Question(frozenset({"flat"}), endurance),
     Question(frozenset({"expectations"}), timeline),
-    Question(frozenset({"streams_return"}), churn),
     Question(frozenset({"isolation_periods", "isolation_missing"}), isolation),
+    Question(frozenset({"streams_return"}), churn),
     Question(frozenset({"disconnect_policy"}), leavings),
 )
 """In the order of their weight where no criterion names one."""
