@@ -125,7 +125,7 @@ def _together(subscribers: list[Whole], start_ns: int, config: FoldConfig) -> Fi
     for whole in subscribers:
         tally.merge(whole.tally)
     longest = max(subscribers, key=lambda whole: (whole.silence_ns, -(whole.silence_at_ns or 0)), default=None)
-    framed = [whole for whole in subscribers if whole.tally.frames]
+    framed = [whole for whole in subscribers if whole.tally.frames and not whole.unaged]
     scope = Scope(
         start_ns=start_ns,
         threshold_ns=config.stall_ns,

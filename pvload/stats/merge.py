@@ -9,7 +9,7 @@ from pvload.stats.basis import Basis
 from pvload.stats.gaps import StallList
 from pvload.stats.sender import SenderFold
 from pvload.stats.subscriber import SilenceNote, SubscriberFold
-from pvload.stats.tally import Tally, WindowTally
+from pvload.stats.tally import AgeTally, Tally, WindowTally
 from pvload.stats.windows import Windows
 
 
@@ -27,6 +27,8 @@ class Whole:
     silence_ns: int = 0
     silence_at_ns: int | None = None
     offset_known: bool = True
+    unaged: bool = False
+    """All its frames came to viewers that were never told the target's clock: it has no ages, and spoils nobody's."""
     age_uncertainty_ns: int = 0
     longest_run: int = 0
     """Most frames in a row on one call without a stall and without one missing."""
@@ -62,11 +64,17 @@ def _whole(name: str, parts: list[_Part]) -> Whole:
     parts.sort(key=lambda part: (part.begin_ns, part.sender.sender))
     whole = Whole(name, next((part.subscriber.device for part in parts if part.subscriber.device != "?"), "?"))
     accepted, carried, carried_at = False, 0, 0
+    framed = aged = False
     before: _Part | None = None
     for part in parts:
         subscriber, note = part.subscriber, part.silence
         offset = part.sender.account.clock.axis_offset_ns
         tally = shifted(subscriber.tally, offset)
+        unaged = part.sender.is_viewer and not part.sender.basis.offset_known
+        if unaged:
+            tally.age = AgeTally()
+        framed |= tally.frames > 0
+        aged |= tally.frames > 0 and not unaged
         if accepted and not subscriber.accepted:
             tally.errors.update({code: n for code, n in tally.refused.items() if code != "OK"})
             tally.refused.clear()
@@ -78,7 +86,7 @@ def _whole(name: str, parts: list[_Part]) -> Whole:
         whole.opened += subscriber.opened
         whole.max_fps, whole.quality = subscriber.max_fps, subscriber.quality
         whole.longest_run = max(whole.longest_run, subscriber.longest_run)
-        if subscriber.last_age is not None:
+        if subscriber.last_age is not None and not unaged:
             at_ns, age = subscriber.last_age
             whole.last_age = max(whole.last_age or (at_ns + offset, age), (at_ns + offset, age))
         accepted |= subscriber.accepted
@@ -92,9 +100,12 @@ def _whole(name: str, parts: list[_Part]) -> Whole:
                 carried += note.tail_ns
         elif note.accepted:
             carried = 0
-        _clock(whole, part)
-        _windows(whole, part, offset)
+        if not unaged:
+            _clock(whole, part)
+        _windows(whole, part, offset, aged=not unaged)
         before = part
+    whole.unaged = framed and not aged
+    whole.offset_known &= not whole.unaged
     _unstated(whole)
     _worst_window(whole)
     return whole
@@ -122,8 +133,10 @@ def _clock(whole: Whole, part: _Part) -> None:
         whole.age_uncertainty_ns = max(whole.age_uncertainty_ns, doubt)
 
 
-def _windows(whole: Whole, part: _Part, offset: int) -> None:
+def _windows(whole: Whole, part: _Part, offset: int, *, aged: bool) -> None:
     for key, tally in on_axis(part.subscriber.windows, part.sender.basis, offset):
+        if not aged:
+            tally.age_p99_ns = None
         whole.windows.setdefault(key, WindowTally()).merge(tally)
 
 

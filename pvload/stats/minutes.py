@@ -35,7 +35,7 @@ def together(subscribers: list[Whole], facts: RunFacts, length_ns: int) -> tuple
             found.setdefault(index, WindowTally()).merge(tally)
             if tally.server is not None:
                 told.setdefault(index, []).append(tally.server)
-    aged = all(whole.offset_known for whole in subscribers)
+    aged = all(whole.offset_known or whole.unaged for whole in subscribers)
     return tuple(
         _window(index, found[index], told.get(index, []), facts, length_ns, aged=aged) for index in sorted(found)
     )

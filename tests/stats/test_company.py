@@ -93,6 +93,23 @@ def test_the_end_of_a_killed_viewer_is_its_calls_end_by_order() -> None:
     assert call.ended_at_s == pytest.approx(2.05)
 
 
+def test_viewers_without_the_targets_clock_have_no_ages_and_spoil_nobodys() -> None:
+    """The run's ages are those of the probed engine's frames."""
+    viewer = Stream(2, role="viewer", worker="w1", incarnation=1).wanted(0.0, rate=10.0)
+    viewer.open(0.0, 1, number=1, population="victim").frames(0.1, 0.1, 20, 1)
+    main = Stream(1, worker="w1").put(Kind.PROBE, 0.0, sent_ns=T0, target_ns=T0).wanted(0.0, rate=10.0).open(0.0, 2)
+    for at in range(1, 40):
+        main.frame(at / 10, at, 2, source=T0 + at * 100 * MS - 30 * MS)
+    run = summary(main.left(2.05, Abort.KILLED, number=1, population="victim").end(4.0), viewer)
+    assert run.run.age.offset_known
+    assert run.run.age.quantiles.n == 39
+    assert run.run.age.quantiles.max == pytest.approx(30.0, rel=0.01)
+    ages = {one.name: one.figures.age for one in run.subscribers}
+    assert not ages["victim/0"].offset_known
+    assert ages["victim/0"].quantiles.n == 0
+    assert run.run_windows[0].age_p99_ms == pytest.approx(30.0, rel=0.01)
+
+
 def test_a_viewer_that_died_by_itself_is_not_taken_for_killed() -> None:
     """Its call's end was never recorded."""
     (call,) = [call for call in _killed(told=False).calls if call.subscriber == "victim/0"]
