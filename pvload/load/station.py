@@ -32,7 +32,7 @@ from pvload.load.messages import W, hear, say
 from pvload.load.putting_back import put_back
 from pvload.load.run_folder import pvload_version
 from pvload.load.spools import SPOOL_BYTES, remove_empty, spool_place
-from pvload.load.viewers import Viewers
+from pvload.load.viewers import Viewers, calls_to_kill
 from pvload.plan.expected import expected_rate
 from pvload.profiles.load import from_canonical
 from pvload.profiles.schema import Profile
@@ -245,6 +245,8 @@ class Station:
             run.engine = self._engine(run)
             self.run = run
             ready = run.engine.start()
+            if run.viewers is not None:
+                run.viewers.prepare(calls_to_kill(run.profile))
         except (PvloadError, OSError) as exc:
             say(self.runner, messages.Ready(run=word.run, worker=worker, failed=str(exc), same_host=same_host))
             return

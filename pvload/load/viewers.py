@@ -1,7 +1,7 @@
 """Viewer processes: engines of their own whose streams are left by killing them, as a viewer that crashes leaves.
 
-Each lives in a slot, which is a folder for its spool. At most VIEWERS_LIMIT live at a time, one of them a warm spare,
-so that a call need not wait for a process. A slot is used again as soon as its process is dead, the lowest first: the
+Each lives in a slot, which is a folder for its spool. At most VIEWERS_LIMIT live at a time, spares among them, so that
+a call need not wait for a process. A slot is used again as soon as its process is dead, the lowest first: the
 next one in it ships what the dead one left, and at the run's end one more does so where nobody came after. Every viewer
 hangs on a pipe of this worker and ends when the worker does.
 """
@@ -19,14 +19,27 @@ from gevent.event import Event
 
 from pvload.load.children import ChildError
 from pvload.load.engine_client import EngineClient
+from pvload.profiles.schema import Profile
 from pvload.wire import command
 
 _log = logging.getLogger(__name__)
 VIEWERS_LIMIT: Final = 12
 """Processes alive at once, of one worker."""
+PREPARED: Final = 2
+"""Spares at most."""
 SPOOL_BYTES: Final = 64 * 1024 * 1024
 """Of one slot."""
 SHIP_TIMEOUT_S: Final = 15.0
+
+
+def calls_to_kill(profile: Profile) -> int | None:
+    """How many calls of a run are left by killing their process, as far as they are made by viewers; None: many."""
+    if any(one.count and one.churn is not None and one.churn.abort.killed for one in profile.users):
+        return None
+    aborts = [one for one in profile.timeline if one.action == "abort"]
+    killed = {one.client for one in aborts if one.abort == "killed"}
+    opened = [one.client for one in profile.timeline if one.action == "open" and one.client in killed]
+    return sum(one.count * opened.count(one.name) for one in profile.users)
 
 
 class Viewers:
@@ -47,7 +60,9 @@ class Viewers:
         self._left_behind: set[int] = set()
         """Slots whose last process was killed, and nobody came after it."""
         self._lives = 0
-        self._spare: EngineClient | None = None
+        self._spares: list[EngineClient] = []
+        self._calls_left: int | None = None
+        """How many calls are still to come; None: nobody knows."""
         self._warming: gevent.Greenlet | None = None
         self._free = Event()
         self._free.set()
@@ -65,25 +80,34 @@ class Viewers:
         for viewer in list(self._slots):
             viewer.send(message)
 
+    def prepare(self, calls: int | None) -> None:
+        """Makes spares for so many calls (None: nobody knows how many), and waits for them: before the camera runs, a
+        starting process disturbs nobody."""
+        self._calls_left = calls
+        count = PREPARED if calls is None else min(calls, PREPARED)
+        gevent.joinall([gevent.spawn(self._make_spare) for _ in range(count)])
+
     def warm(self) -> None:
-        """Makes a spare, unless there is one."""
-        if self._ending or self._spare is not None or (self._warming is not None and not self._warming.dead):
+        """Makes a spare, unless there is one or no call is to come."""
+        if self._ending or self._spares or (self._warming is not None and not self._warming.dead):
             return
-        self._warming = gevent.spawn(self._make_spare)
+        if self._calls_left is None or self._calls_left > 0:
+            self._warming = gevent.spawn(self._make_spare)
 
     def take(self) -> EngineClient:
         """A viewer that runs, for one call; ChildError if it cannot be had. Waits while too many live."""
         while not self._ending:
-            if self._warming is not None and self._spare is None:
+            if self._warming is not None and not self._spares:
                 self._warming.join()
-            viewer, self._spare = self._spare, None
-            if viewer is not None and viewer.pid:
-                self.warm()
-                return viewer
-            if viewer is not None:
+            viewer = self._spares.pop() if self._spares else None
+            if viewer is not None and not viewer.pid:
                 self._bury(viewer)
-            if len(self._slots) < VIEWERS_LIMIT:
+                continue
+            if viewer is None and len(self._slots) < VIEWERS_LIMIT:
                 viewer = self._made()
+            if viewer is not None:
+                if self._calls_left is not None:
+                    self._calls_left -= 1
                 self.warm()
                 return viewer
             self._free.clear()
@@ -98,11 +122,11 @@ class Viewers:
         self.warm()
 
     def give_back(self, viewer: EngineClient) -> None:
-        """Its call is over in another way: it is the next spare, or ended where there is one."""
+        """Its call is over in another way: it is a spare again, or ended where there are enough."""
         if self._ending or viewer not in self._slots:
             return
-        if self._spare is None and viewer.pid:
-            self._spare = viewer
+        if len(self._spares) < PREPARED and viewer.pid:
+            self._spares.append(viewer)
             self._free.set()
             return
         gevent.spawn(self._dismiss, viewer)
@@ -143,10 +167,10 @@ class Viewers:
         except ChildError as exc:
             _log.error("no spare viewer: %s", exc)
             return
-        if self._spare is None and not self._ending:
-            self._spare = viewer
+        if len(self._spares) < PREPARED and not self._ending:
+            self._spares.append(viewer)
             self._free.set()
-        else:  # one was given back meanwhile
+        else:  # others were given back meanwhile
             self._dismiss(viewer)
 
     def _made(self) -> EngineClient:

@@ -62,9 +62,6 @@ class Viewing:
         """Until the run or the profile says enough. The inbox is known to the station for so long."""
         seat = self._population.name, self._ordinal
         self._run.inboxes[seat] = self._inbox
-        churn = self._population.churn
-        if self._run.viewers is not None and (self._may_be_killed or (churn is not None and churn.abort.killed)):
-            self._run.viewers.warm()
         try:
             if self._by_timeline:
                 self._follow_orders()
