@@ -61,8 +61,8 @@ def _changes_faults(profile: Profile, users: Users, changes: Changes, *, has_ope
         yield f'{key}.steps: a {changes.mode} takes no steps, expected mode = "sequence"'
     if changes.mode == "storm" and len(changes.parameters) != 1:
         yield f"{key}.parameters = {changes.parameters}: a storm sets one parameter, expected its name"
-    if changes.mode != "walk" and changes.ranges:
-        yield f'{key}.ranges: a {changes.mode} does not walk, expected mode = "walk"'
+    if changes.mode == "sequence" and changes.ranges:
+        yield f'{key}.ranges: a sequence draws nothing from them, expected mode = "walk" or "storm"'
     for name, (low, high) in changes.ranges.items():
         if low > high:
             yield f"{key}.ranges: {name} from {low:g} to {high:g}, expected the lower one first"

@@ -77,7 +77,7 @@ class Changes(Table):
     steps: list[Change] = []
     ranges: dict[str, tuple[float, float]] = {}
     """Of a walk: parameter -> lowest and highest value. Choices come from ListParameters; a number without a range is
-    not walked."""
+    not walked. Of a storm: the values' base is the lower one, so that a real number counts in its millionths."""
     parameters: list[str] = []
     """Of a walk: only these; empty: every writable one that has choices or a range. Of a storm: the one to set."""
     rates_hz: list[Annotated[float, Field(gt=0)]] = [100.0]
