@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pvload.plan.share import seed_of
+from pvload.profiles.schema import Profile
 from pvload.profiles.users import Abort, AbortStyle, Churn, Retry
 from pvload.profiles.values import times
 
@@ -60,6 +61,16 @@ def style_of(abort: Abort, u: float) -> AbortStyle:
             return style
         left -= weight
     return next(style for style, weight in zip(STYLES, weights, strict=True) if weight)
+
+
+def calls_to_kill(profile: Profile) -> int | None:
+    """How many calls of a run are left by killing their process, as far as they are made by viewers; None: many."""
+    if any(one.count and one.churn is not None and one.churn.abort.killed for one in profile.users):
+        return None
+    aborts = [one for one in profile.timeline if one.action == "abort"]
+    killed = {one.client for one in aborts if one.abort == "killed"}
+    opened = [one.client for one in profile.timeline if one.action == "open" and one.client in killed]
+    return sum(one.count * opened.count(one.name) for one in profile.users)
 
 
 class BackOff:

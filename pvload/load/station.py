@@ -27,12 +27,13 @@ from pvload.errors import PvloadError
 from pvload.load import messages, statistics
 from pvload.load.camera import CameraSteps, Start
 from pvload.load.children import ChildError
+from pvload.load.churn import calls_to_kill
 from pvload.load.engine_client import FINISH_TIMEOUT_S, EngineClient, Mailbox
 from pvload.load.messages import W, hear, say
 from pvload.load.putting_back import put_back
 from pvload.load.run_folder import pvload_version
 from pvload.load.spools import SPOOL_BYTES, remove_empty, spool_place
-from pvload.load.viewers import Viewers, calls_to_kill
+from pvload.load.viewers import Viewers
 from pvload.plan.expected import expected_rate
 from pvload.profiles.load import from_canonical
 from pvload.profiles.schema import Profile

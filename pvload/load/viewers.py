@@ -19,7 +19,6 @@ from gevent.event import Event
 
 from pvload.load.children import ChildError
 from pvload.load.engine_client import EngineClient
-from pvload.profiles.schema import Profile
 from pvload.wire import command
 
 _log = logging.getLogger(__name__)
@@ -30,16 +29,6 @@ PREPARED: Final = 2
 SPOOL_BYTES: Final = 64 * 1024 * 1024
 """Of one slot."""
 SHIP_TIMEOUT_S: Final = 15.0
-
-
-def calls_to_kill(profile: Profile) -> int | None:
-    """How many calls of a run are left by killing their process, as far as they are made by viewers; None: many."""
-    if any(one.count and one.churn is not None and one.churn.abort.killed for one in profile.users):
-        return None
-    aborts = [one for one in profile.timeline if one.action == "abort"]
-    killed = {one.client for one in aborts if one.abort == "killed"}
-    opened = [one.client for one in profile.timeline if one.action == "open" and one.client in killed]
-    return sum(one.count * opened.count(one.name) for one in profile.users)
 
 
 class Viewers:

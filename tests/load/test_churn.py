@@ -8,7 +8,8 @@ from collections import Counter
 
 import pytest
 
-from pvload.load.churn import BackOff, Visit, drawn_s, style_of, visit
+from pvload.load.churn import BackOff, Visit, calls_to_kill, drawn_s, style_of, visit
+from pvload.profiles.schema import Profile
 from pvload.profiles.users import Abort, Churn, Retry
 
 CHURN = Churn.model_validate(
@@ -96,3 +97,21 @@ def test_pauses_follow_the_profile() -> None:
     """delay, factor and longest as stated; without jitter exactly."""
     back_off = BackOff(Retry(delay=0.5, factor=3, longest=5, jitter=0), 1)
     assert [back_off.pause_s() for _ in range(4)] == [0.5, 1.5, 4.5, 5]
+
+
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [
+        pytest.param([{"name": "b", "opens": "timeline"}], 0, id="nobody is killed"),
+        pytest.param([{"name": "a", "opens": "timeline"}], 2, id="each opening of who is killed in the end"),
+        pytest.param([{"name": "a", "opens": "timeline", "count": 3}], 6, id="for each of its users"),
+        pytest.param([{"name": "c", "churn": {"abort": {"killed": 1}}}], None, id="many"),
+        pytest.param([{"name": "c", "count": 0, "churn": {"abort": {"killed": 1}}}], 0, id="nobody is there"),
+    ],
+)
+def test_how_many_processes_are_to_be_killed(users: list[dict[str, object]], expected: int | None) -> None:
+    """As far as the profile tells."""
+    timeline = [{"action": "open", "client": name} for name in ("a", "b", "a")]
+    timeline += [{"action": "abort", "client": "a", "abort": "killed"}, {"action": "abort", "client": "b"}]
+    profile = Profile.model_validate({"run": {"name": "x", "duration": "8s"}, "users": users, "timeline": timeline})
+    assert calls_to_kill(profile) == expected
