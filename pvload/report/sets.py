@@ -72,10 +72,10 @@ def _repeat(number: int, ran: Ran) -> Repeat:
 def set_text(name: str, judged: SetVerdict) -> str:
     """set.txt: the verdict and why, then a line a repeat with its reasons, then the criteria."""
     verdict, repeats = judged.verdict, judged.repeats
-    lines = [f"{verdict.result.value:<{LABEL}}{name}   {len(repeats)} of {judged.planned} repeats"]
+    lines = [f"{verdict.result.value:<{LABEL - 1}} {name}   {len(repeats)} of {judged.planned} repeats"]
     for number, why in enumerate(verdict.why):
         lines += paragraph("" if number else "why", why)
-    if policies := _found("disconnect", [one.disconnect_policy for one in repeats]):
+    if policies := _found("leaving", [one.disconnect_policy for one in repeats]):
         lines.append(policies)
     if policies := _found("slow", [one.slow_reader_policy for one in repeats]):
         lines.append(policies)
