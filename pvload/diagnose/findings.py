@@ -242,11 +242,7 @@ def _doubts(summary: Summary) -> list[Finding]:
     found += [Finding(Severity.NOTICE, step.at_s, step.reason) for step in summary.target_clock.steps[:10]]
     restarts = summary.run.restarts
     if restarts:
-        found.append(
-            Finding(
-                Severity.NOTICE,
-                None,
-                f"{restarts} restart{'s' * (restarts > 1)} of the acquisition seen on open streams",
-            )
-        )
+        ours = len(summary.around.cycles) > 1
+        text = f"{restarts} restart{'s' * (restarts > 1)} of the acquisition seen on open streams"
+        found.append(Finding(Severity.FACT if ours else Severity.NOTICE, None, text))
     return found

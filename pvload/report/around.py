@@ -206,7 +206,7 @@ def _churn(summary: Summary) -> list[str]:
     named = ", ".join(f"{number:,} {way.replace('_', '-')}" for way, number in sorted(ways.items()) if number)
     lines += bullet(f"how they left: {named}") if named else []
     after = [one.server_streams_after for one in summary.around.churn if one.server_streams_after is not None]
-    if not after:
+    if not after or max(after) < 0:
         return lines
     more = f"{count(max(after), 'stream')} more than are open" if max(after) else "no more streams than are open"
     return lines + bullet(f"at the end the server has, by its log, {more}")

@@ -69,7 +69,7 @@ def _head(summary: Summary, verdict: Verdict) -> list[str]:
     length = f"{seconds(facts.length_s)}{planned}, ended: {_ENDS.get(facts.ended, facts.ended)}"
     known = [*_lines("length", length, most=1), *_lines("frames", _frames(summary), most=1)]
     tool = _lines("tool", fitness(summary), most=2)
-    first = f"{verdict.result:<{LABEL}}{facts.name}   run {facts.run_id}"
+    first = f"{verdict.result:<{LABEL - 1}} {facts.name}   run {facts.run_id}"
     if told:
         worst = _lines("worst", worst_thing(summary), most=2)
         return [first, *told, *_why(verdict, most=HEAD_LINES - 1 - len(told)), *worst, *tool, *known]

@@ -133,6 +133,9 @@ def streams_return(summary: Summary, doubt: Doubt, limit: bool | None) -> Judged
     after = max((one.server_streams_after for one in churn if one.server_streams_after is not None), default=None)
     ended = sum(1 for one in summary.around.log_accounts if one.subscriber)
     reason = f"{count(refused, 'refusal')} although there was room, {count(left, 'leaving')}"
+    if after is not None and after < 0:
+        reason += "; the starts and ends of streams in its log do not add up"
+        after = None
     if after is not None:
         reason += f"; by its log the server has {count(after, 'stream')} too many at the end"
     hanging = sum(one.left.get("half_open", 0) for one in churn)

@@ -41,7 +41,7 @@ from pvload.report.write import texts_of, write
 from pvload.stats.summary import LogLine, LogWitness, Summary
 from pvload.verdict.judge import judge
 from pvload.wire.run_directory import Manifest, write_manifest
-from summaries import call, quantiles, silent, stall, stalls, subscriber, summary
+from summaries import call, facts, quantiles, silent, stall, stalls, subscriber, summary
 
 MANIFEST = Manifest(
     run="019a0000000070008000000000000001",
@@ -231,6 +231,19 @@ def test_a_synthetic_camera_is_told_and_is_not_the_worst_that_happened() -> None
     assert "the camera is synthetic, by the daemon's log: using mock mode" in report(of)
     assert "the daemon's log is at a level that hides: drop" in " ".join(report(of).split())
     assert "worst     nothing worse than a gap" in report(of)
+
+
+def test_every_verdict_stands_apart_from_the_name() -> None:
+    interrupted = run(summary={"facts": facts(ended="interrupted", length_s=20.0)})
+    assert report(interrupted).startswith("INCONCLUSIVE scenario-a   run ")
+    assert report(summary()).startswith("PASS      scenario-a   run ")
+
+
+def test_restarts_of_our_own_are_not_the_worst_that_happened() -> None:
+    restarted = (subscriber(restarts=1),)
+    assert "worst     1 restart of the acquisition" in report(run(subscribers=restarted))
+    ours = run(subscribers=restarted, cycles=(cycle(1), cycle(2)))
+    assert "worst     nothing worse" in report(ours, "start-stop-cycles")
 
 
 def test_what_was_not_seen_is_told_with_what_that_rules_out() -> None:
