@@ -59,6 +59,8 @@ class RunFold:
         """What the run came to, as if it ended with the last records. Changes nothing; more records may follow."""
         # A copy of the whole state, several times faster than `copy.deepcopy`; the bytes never leave this line.
         senders: list[SenderFold] = pickle.loads(pickle.dumps([self._senders[key] for key in sorted(self._senders)]))
+        for sender in senders:
+            sender.fold(everything=True)
         killed = killed_of(senders)
         for sender in senders:
             sender.finish(killed)

@@ -10,7 +10,7 @@ import numpy as np
 from pvload.stats.config import FoldConfig
 from pvload.stats.histogram import Histogram
 from pvload.stats.live_populations import live_populations
-from pvload.stats.sender import LIVE_SPAN_NS, SenderFold
+from pvload.stats.sender import LIVE_SPAN_NS, SenderFold, killed_of
 from pvload.wire.event import Kind
 from pvload.wire.live import LivePopulation
 
@@ -58,6 +58,7 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
     offset_known = True
     longest = stalled = stalls = frames_bytes = missing = restarts = errors = ends = admission = timeouts = 0
     recent, at_ns = [], None
+    killed, streams = killed_of(senders), 0
     last_arrivals = [_last_arrivals(sender) for sender in senders]
     for sender, last in zip(senders, last_arrivals, strict=True):
         offset = sender.account.clock.axis_offset_ns
@@ -72,12 +73,16 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
             missing += 0 if call.opening.max_fps else counts.dropped
             restarts += counts.restarts
             tallies.append(call.tally)
+            if sender.is_viewer and (call.subscriber.name, call.opening.number) in killed:
+                continue
+            streams += 1
             if call.gaps.since is not None and newest is not None:
                 now = min(newest, sender.basis.timeline.close_ns)
                 gap = now - max(call.gaps.since, last.get(ref, call.gaps.since))
                 if gap > config.stall_ns:
                     stalled += 1
                     longest = max(longest, gap)
+        unaged = sender.is_viewer and not sender.basis.offset_known
         for tally in tallies:
             frames_bytes += tally.message_bytes
             steps = tally.steps
@@ -86,12 +91,13 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
             stalls += tally.gaps.stalls.count
             if tally.gaps.stalls.longest is not None:
                 longest = max(longest, tally.gaps.stalls.longest.length_ns)
-            ages.merge(tally.age.ages)
+            if not unaged:
+                ages.merge(tally.age.ages)
             errors += sum(tally.errors.values())
             ends += tally.unexpected_ends
             admission += tally.admission_refused
             timeouts += tally.wait_timeouts
-        offset_known &= sender.basis.offset_known or sender.frames == 0
+        offset_known &= unaged or sender.basis.offset_known or sender.frames == 0
     p99 = ages.quantile(0.99) if offset_known else None
     begins = [s.begins_ns + s.account.clock.axis_offset_ns for s in senders if s.begins_ns is not None]
     return LiveFigures(
@@ -99,7 +105,7 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
         started_ns=min(begins, default=None),
         frames=sum(sender.frames for sender in senders),
         message_bytes=frames_bytes,
-        open_streams=sum(len(sender.calls) for sender in senders),
+        open_streams=streams,
         fps=_rate(recent, at_ns, min(begins, default=None)),
         missing=missing,
         restarts=restarts,

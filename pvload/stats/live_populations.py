@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pvload.stats.config import FoldConfig
-from pvload.stats.sender import SenderFold
+from pvload.stats.sender import SenderFold, killed_of
 from pvload.stats.tally import Tally
 from pvload.wire.live import LivePopulation
 
@@ -39,18 +39,20 @@ def live_populations(
 ) -> tuple[LivePopulation, ...]:
     """One row a population, by name. last_arrivals: of each sender, call id -> its last frame not folded yet."""
     rows: dict[str, _Row] = {}
+    killed = killed_of(senders)
     for sender, last in zip(senders, last_arrivals, strict=True):
         for subscriber in sender.subscribers.values():
             rows.setdefault(_population(subscriber.name), _Row()).add(subscriber.tally)
         for ref, call in sender.calls.items():
             row = rows.setdefault(_population(call.subscriber.name), _Row())
             row.add(call.tally)
-            row.streams_open += 1
+            over = sender.is_viewer and (call.subscriber.name, call.opening.number) in killed
+            row.streams_open += int(not over)
             counts = call.steps.counts
             row.missing += counts.unseen + counts.transport + counts.undecided
             row.missing += 0 if call.opening.max_fps else counts.dropped
             newest = sender.hold.newest_ns
-            if call.gaps.since is None or newest is None:
+            if over or call.gaps.since is None or newest is None:
                 continue
             gap_ns = min(newest, sender.basis.timeline.close_ns) - max(call.gaps.since, last.get(ref, call.gaps.since))
             if gap_ns > config.stall_ns:

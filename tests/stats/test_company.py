@@ -11,7 +11,7 @@ from pvload.stats.fold import RunFold
 from pvload.stats.summary import Summary
 from pvload.wire.codes import Abort, EndedBy, LogClass, NoteClass, StateFlag
 from pvload.wire.event import Kind
-from tests.stats.stream import MS, T0, S, Stream, summary
+from tests.stats.stream import MS, T0, S, Stream, fold, summary
 
 LIMIT = "Maximum concurrent streams (3) exceeded"
 CHURNING = FoldConfig(populations={"viewer": PopulationPlan(churns=True)}, streams_per_client=3)
@@ -108,6 +108,17 @@ def test_viewers_without_the_targets_clock_have_no_ages_and_spoil_nobodys() -> N
     assert not ages["victim/0"].offset_known
     assert ages["victim/0"].quantiles.n == 0
     assert run.run_windows[0].age_p99_ms == pytest.approx(30.0, rel=0.01)
+
+
+def test_a_killed_viewer_is_no_open_stream_while_the_run_goes_on() -> None:
+    """As soon as its killing is folded; the ages of probed engines are still shown."""
+    viewer = Stream(2, role="viewer", worker="w1").wanted(0.0, rate=10.0).open(0.0, 1, population="victim")
+    viewer.frames(0.1, 0.1, 20, 1).put(Kind.HEARTBEAT, 9.0)
+    main = Stream(1, worker="w1").put(Kind.PROBE, 0.0, sent_ns=T0, target_ns=T0).wanted(0.0, rate=10.0)
+    main.open(0.0, 1).frames(0.1, 0.1, 20, 1).left(2.05, Abort.KILLED, population="victim").frames(2.1, 0.1, 80, 1)
+    live = fold(main, viewer).live()
+    assert (live.open_streams, live.stalled_now, live.age_p99_ms is not None) == (1, 0, True)
+    assert {one.name: one.streams_open for one in live.populations} == {"viewer": 1, "victim": 0}
 
 
 def test_a_viewer_that_died_by_itself_is_not_taken_for_killed() -> None:
