@@ -11,6 +11,7 @@ import numpy as np
 from pvload.stats.around import Change, ChangeEffect, ChangeOutcome, Changes
 from pvload.stats.around_fold import Answer
 from pvload.stats.changes_seen import ChangeSeen
+from pvload.stats.concluding_camera import NEAR_NS, calls_of_camera
 from pvload.stats.concluding_watchers import NS_PER_S, TO_MS, offset_of
 from pvload.stats.figures import seconds
 from pvload.stats.histogram import Histogram
@@ -90,9 +91,27 @@ def _join(senders: list[SenderFold]) -> dict[int, _Joined]:
         for answer in sender.around.answers:
             if answer.change in joined:
                 joined[answer.change].answers.append(answer.shifted(offset_of(sender)))
+    starts = [call for call in calls_of_camera(senders) if call.method == "StartStream"]
     for one in joined.values():
         one.answers.sort()
+        _as_sent(one, starts)
     return joined
+
+
+def _as_sent(one: _Joined, starts: list[Answer]) -> None:
+    """The change, and the start after it, as their calls were sent: a moment after the senders were told of them."""
+    sent = next((answer.sent_ns for answer in one.answers if answer.sent_ns >= one.at_ns), None)
+    if sent is not None and sent - one.at_ns <= NEAR_NS:
+        one.at_ns = sent
+    if one.restarted_ns is not None:
+        begun = one.restarted_ns
+        near = (call.sent_ns for call in starts if 0 <= call.sent_ns - begun <= NEAR_NS)
+        one.restarted_ns = next((at_ns for at_ns in near if _is_before(one, at_ns)), begun)
+
+
+def _is_before(one: _Joined, at_ns: int) -> bool:
+    """Whether a start came before the effect that it is to explain."""
+    return one.again is None or one.again.effect_ns is None or at_ns <= one.again.effect_ns
 
 
 def _again(one: _Joined, sender: SenderFold, planned: Planned, views: dict[str, ChangeSeen]) -> None:

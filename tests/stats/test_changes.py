@@ -52,6 +52,20 @@ def test_an_effective_change_with_what_was_lost_across_it() -> None:
     assert found.devices[0].not_as_planned == 0
 
 
+def test_times_count_from_the_calls_and_not_from_when_engines_were_told() -> None:
+    """Set 20 ms after the engines knew of the change, started 30 ms after they knew of the start."""
+    stream = _begun()
+    stream.unary(5.07, 5.08, by="changer", change=1)
+    stream.shot(5.1, 0.1, 20, 100.0)
+    stream.wanted(7.1, on=False).wanted(8.0, rate=20.0, exposure_ms=50.0)
+    stream.change(8.01, again=True, exposure_ms=50.0)
+    stream.unary(8.03, 8.04, "StartStream", by="changer")
+    stream.shot(8.25, 0.05, 100, 50.0, first=0)
+    change = _one(stream.end(13.3))
+    assert (change.at_s, change.answered_after_ms) == (pytest.approx(5.07), pytest.approx(10.0))
+    assert (change.restarted_at_s, change.effect_after_restart_ms) == (pytest.approx(8.03), pytest.approx(220.0))
+
+
 def test_loss_far_from_the_change_is_not_the_changes() -> None:
     """A frame lost 1.2 s before it and one lost 1.5 s after its effect."""
     stream = AroundStream()
