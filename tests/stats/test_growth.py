@@ -58,6 +58,20 @@ def test_a_series_that_remembers_itself_for_long_is_refused() -> None:
     assert 60 < found.correlation_s < 600
 
 
+def test_a_straight_rise_with_slow_ripples_is_growth() -> None:
+    """A leak that comes in lumps every ten minutes remembers itself for long, and is one all the same."""
+    times = np.arange(HOURS_2)
+    values = times / 1000 + 0.02 * _remembering(HOURS_2, 300.0, 4)
+    assert judge(times * S, values, least_change=0.5).result == "grows"
+
+
+def test_a_random_walk_is_not_called_growing() -> None:
+    """It goes somewhere, but never straight there."""
+    chance = np.random.default_rng(6)
+    walks = [np.cumsum(chance.standard_normal(HOURS_2)) for _ in range(100)]
+    assert [judge(np.arange(HOURS_2) * S, walk, least_change=0.0).result for walk in walks].count("grows") == 0
+
+
 def test_correlation_time_of_a_known_series() -> None:
     """The sum of exp(-|lag| / 10) over all lags is 20."""
     times = np.arange(100_000, dtype=np.float64)
