@@ -22,7 +22,7 @@ CORRELATIONS: Final = 5.0
 """Length of a window at least, in correlation times."""
 WINDOW_LEAST_S: Final = 60.0
 STRAIGHT: Final = 20.0
-"""A rise by so many times the spread about it is one, whatever the correlation: of 400 random walks the straightest had 19."""
+"""A rise by so many times its spread is one, however correlated: of 400 random walks the straightest had 19."""
 WARM_UP_SHARE: Final = 0.1
 WARM_UP_LEAST_S: Final = 60.0
 HOUR_S: Final = 3600.0
