@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.server import Source
-from pvload.profiles.schema import Profile, Run, Target, Users
+from pvload.profiles.schema import Profile, Run, Target
+from pvload.profiles.users import Users
 from pvload.wire import command, run_directory
 from pvload.wire.event import Kind, decode, rows_of
 from pvload.wire.journal import JournalReader

@@ -22,7 +22,8 @@ import zmq
 
 from pvload.collect.intake import Intake, joined
 from pvload.profiles.load import canonical_json
-from pvload.profiles.schema import Profile, Run, Users
+from pvload.profiles.schema import Profile, Run
+from pvload.profiles.users import Users
 from pvload.stats.config import fold_config
 from pvload.stats.fold import RunFold
 from pvload.wire.batch import Envelope, Hello, Message, pack, unpack

@@ -9,7 +9,8 @@ import numpy as np
 from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
 from pvload.wire.batch import Hello
-from pvload.wire.event import FRAME, RECORD, FrameFlag, Kind, Records, decode, encode, encode_text
+from pvload.wire.codes import FrameFlag
+from pvload.wire.event import FRAME, RECORD, Kind, Records, decode, encode, encode_text
 
 S = 1_000_000_000
 SENDER = bytes(16)
