@@ -46,6 +46,9 @@ SEGMENT: Final = struct.Struct("<4sHI2x12x16s16sqq")
 SEGMENT_HEADER_BYTES: Final = 96
 _IDENTITY_AT: Final = 24
 SMALLEST_SEGMENT_RECORDS: Final = 64
+MAPPED_BYTES: Final = 64 * 1024
+"""What is behind by so much is unmapped, though the file keeps it: a segment that fills up in an hour would look like
+growth of its process otherwise, of twice 4 MiB, for the shipper's reader maps it too. A multiple of the page size."""
 
 
 class SpoolFull(PvloadError):  # noqa: N818 - a state that passes, not a mistake
@@ -132,6 +135,9 @@ class Spool:
         self._segment: mmap.mmap | None = None
         self._at = 0
         self._end = 0
+        """Where `append` must look about: a stretch is full, or the segment."""
+        self._behind = 0
+        """The segment's pages before this are unmapped."""
 
     @classmethod
     def create(
@@ -203,25 +209,32 @@ class Spool:
         return f"Spool({self.sender.hex()[:8]}, {self.count} records, {'open' if self._page else 'closed'})"
 
     def _append_over_end(self, record: bytes) -> int:
-        """The rare append that fills the segment and goes on in the next one; the count is raised once, at the end."""
+        """The rare append that fills a stretch, or the segment and goes on in the next one; then the count is raised
+        once, at the end."""
         if self._page is None:
             raise ValueError("append to a closed spool")
         if len(record) % RECORD_BYTES or not record:
             raise ValueError(f"records have {RECORD_BYTES} bytes each, got {len(record)} bytes")
         if len(record) > self._capacity * RECORD_BYTES:
             raise ValueError(f"one append takes at most {self._capacity} records")
+        segment_end = SEGMENT_HEADER_BYTES + self._capacity * RECORD_BYTES
+        if self._segment is not None and self._at + len(record) <= segment_end:
+            self._behind = unmap_behind(self._segment, self._behind, self._at)
+            self._end = min(segment_end, self._at + max(MAPPED_BYTES, len(record)))
+            return self.append(record)
         first = self.count
-        fits = self._end - self._at
+        fits = segment_end - self._at if self._segment is not None else 0
         segment_first = first + fits // RECORD_BYTES
         fresh = self._make_segment(segment_first)
         if self._segment is not None and fits:
-            self._segment[self._at : self._end] = record[:fits]
+            self._segment[self._at : segment_end] = record[:fits]
         self._drop_segment()
         rest = record[fits:]
         fresh[SEGMENT_HEADER_BYTES : SEGMENT_HEADER_BYTES + len(rest)] = rest
         self._segment = fresh
         self._at = SEGMENT_HEADER_BYTES + len(rest)
-        self._end = SEGMENT_HEADER_BYTES + self._capacity * RECORD_BYTES
+        self._end = min(segment_end, self._at + MAPPED_BYTES)
+        self._behind = 0
         self.count = self._numbers[COUNT_AT // 8] = first + len(record) // RECORD_BYTES
         return first
 
@@ -262,6 +275,15 @@ class Spool:
             raise SpoolFull(f"spool {self.folder} cannot grow: {exc}") from exc
         os.close(fd)
         return segment
+
+
+def unmap_behind(segment: mmap.mmap, behind: int, at: int) -> int:
+    """Lets go of a segment's pages from byte `behind` up to `at`, in whole stretches; gives up to where. They are read
+    again from the file if need be: what is mapped shared is never lost by this."""
+    upto = at // MAPPED_BYTES * MAPPED_BYTES
+    if upto > behind:
+        segment.madvise(mmap.MADV_DONTNEED, behind, upto - behind)
+    return max(behind, upto)
 
 
 def _size(path: Path) -> int:

@@ -17,6 +17,7 @@ from typing import Final
 from pvload.errors import FormatError
 from pvload.ship.spool import (
     COUNT_AT,
+    MAPPED_BYTES,
     OPEN,
     PAGE_BYTES,
     SEGMENT_HEADER_BYTES,
@@ -26,6 +27,7 @@ from pvload.ship.spool import (
     read_page,
     read_segment_header,
     segment_name,
+    unmap_behind,
 )
 from pvload.wire.batch import Hello
 from pvload.wire.event import RECORD_BYTES
@@ -78,6 +80,8 @@ class SpoolReader:
         """The page as int64, so that a number is read by one load while its writer may store it."""
         self._segment: tuple[int, mmap.mmap] | None = None
         """The segment read last, by its first record."""
+        self._behind = 0
+        """The pages before this byte of that segment are unmapped."""
         self._released = 0
         """Segments before this record were unlinked here."""
 
@@ -136,7 +140,10 @@ class SpoolReader:
             )
         upto = min(upto, first + limit)
         at = SEGMENT_HEADER_BYTES + (first - segment_first) * RECORD_BYTES
-        return Stretch(first, upto - first, data[at : at + (upto - first) * RECORD_BYTES])
+        end = at + (upto - first) * RECORD_BYTES
+        records = data[at:end]
+        self._behind = unmap_behind(data, min(self._behind, at // MAPPED_BYTES * MAPPED_BYTES), end)
+        return Stretch(first, upto - first, records)
 
     def release(self, acknowledged: int) -> None:
         """Unlinks the segments that hold nothing but records below `acknowledged`."""
@@ -182,7 +189,7 @@ class SpoolReader:
         except FormatError:
             data.close()
             raise
-        self._segment = (segment_first, data)
+        self._segment, self._behind = (segment_first, data), 0
         return data
 
     def _check(self, data: mmap.mmap, segment_first: int) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvload.ship.spool import SMALLEST_SEGMENT_RECORDS, Spool, SpoolFull, page_name, segment_name
+from pvload.ship.spool import MAPPED_BYTES, SMALLEST_SEGMENT_RECORDS, Spool, SpoolFull, page_name, segment_name
 from pvload.ship.stored import Lost, SpoolReader, Stretch, find_spools
 from pvload.wire.batch import Hello
 from pvload.wire.event import RECORD_BYTES
@@ -214,3 +214,35 @@ def test_appends_that_are_no_records_are_refused(tmp_path: Path) -> None:
     spool.close()
     with pytest.raises(ValueError, match="closed"):
         spool.append(record(0))
+
+
+def resident(folder: Path) -> int:
+    """Bytes of the segments in `folder` that count as this process's memory."""
+    total, counts = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.partition(" ")[0]:
+            counts = str(folder) in line and line.endswith(".records")
+        elif counts and line.startswith("Rss:"):
+            total += int(line.split()[1]) * 1024
+    return total
+
+
+@pytest.mark.parametrize("at_once", [7, 1500])
+def test_what_was_written_and_read_counts_as_nobodys_memory(tmp_path: Path, at_once: int) -> None:
+    spool = Spool.create(tmp_path, run=RUN, sender=SENDER, hello=hello(), limit_bytes=1 << 26)
+    (reader,) = find_spools(tmp_path, run=RUN).readers
+    most, read, count = 0, 0, 50_000  # two segments of 4 MiB, the second one partly filled
+    while spool.count < count:
+        first = spool.count
+        spool.append(b"".join(record(first + step) for step in range(at_once)))
+        if spool.count - read < 1000:
+            continue
+        while (piece := reader.read(read, 512)) is not None:
+            assert isinstance(piece, Stretch)
+            read += piece.count
+        most = max(most, resident(tmp_path))
+    # Writer and reader may each hold what one append or one read touches, and the stretches at its ends.
+    assert most <= 2 * (at_once * RECORD_BYTES + 2 * MAPPED_BYTES)
+    assert numbers(reader) == list(range(spool.count))
+    reader.close()
+    spool.close()
