@@ -5,6 +5,7 @@ Pure but for what `Surroundings` is asked: whether files and variables that the 
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Callable, Iterator
@@ -220,14 +221,9 @@ def _log_faults(profile: Profile) -> Iterator[str]:
     target = profile.target
     if target.start and target.address == "sim":
         yield 'target.start: with target.address = "sim" pvload starts its simulator, expected host:port of the daemon'
-    elif target.start:
-        try:
-            words = shlex.split(target.start)
-        except ValueError as exc:
-            yield f'target.start = "{target.start}": no command line: {exc}'
-        else:
-            if not words:
-                yield f'target.start = "{target.start}": expected a command line'
+    else:
+        yield from _command_faults("start", target.start)
+    yield from _command_faults("log_command", target.log_command)
     given = [key for key in ("start", "log", "log_command") if getattr(target, key)]
     if len(given) > 1:
         yield f"{', '.join(f'target.{key}' for key in given)}: each says where the log is, expected one of them"
@@ -235,6 +231,19 @@ def _log_faults(profile: Profile) -> Iterator[str]:
         yield "target.env: it is for a daemon that pvload starts, expected target.start beside it"
     if target.start and target.pid:
         yield "target.pid: the daemon that pvload starts is watched anyway, expected target.start or target.pid"
+
+
+def _command_faults(key: str, line: str) -> Iterator[str]:
+    """Of a command line that is taken apart as a shell would, and given to none."""
+    if not line:
+        return
+    try:
+        words = shlex.split(line)
+    except ValueError as exc:
+        yield f'target.{key} = "{line}": no command line: {exc}'
+        return
+    if not words or "\0" in line:
+        yield f"target.{key} = {json.dumps(line)}: expected a command line"
 
 
 def _name_faults(profile: Profile) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pvload.profiles.schema import known_keys
+from pvload.profiles.timeline import AFTER, WHEN
 
 _EXPECTED = {
     "string_type": "text in quotes",
@@ -34,6 +35,7 @@ _LIMITS = {
     "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
 }
+_PATTERNS = {AFTER: '"600 frames", of one frame or more', WHEN: '"b has 100 frames", with a client\'s name'}
 _ROI = '"full", "quarter" or {x = .., y = .., width = .., height = ..}'
 
 
@@ -55,10 +57,18 @@ def fault_lines(error: ValidationError, *, file: str, origins: Mapping[str, str]
 def _is_other_form(detail: ErrorDetails) -> bool:
     """A union reports once for each form it could have had: a table is not blamed for not being a word."""
     return (
-        detail["loc"][:2] == ("camera", "roi")
+        _region_at(detail["loc"]) is not None
         and detail["type"] == "literal_error"
         and isinstance(detail["input"], dict)
     )
+
+
+def _region_at(path: tuple[int | str, ...]) -> int | None:
+    """Where in the path a region's key stands, of [camera] or of a change; None if there is none."""
+    if path[:2] == ("camera", "roi"):
+        return 1
+    of_a_change = path[:1] == ("timeline",) or (path[:1] == ("users",) and "steps" in path)
+    return path.index("roi") if of_a_change and "roi" in path else None
 
 
 def _concerns(name: str, key: str) -> bool:
@@ -69,9 +79,10 @@ def _path_and_expected(detail: ErrorDetails) -> tuple[tuple[int | str, ...], str
     """The key as written in the file, and the rest of the sentence."""
     path = detail["loc"]
     kind = detail["type"]
-    if path[:2] == ("camera", "roi"):
-        path = (*path[:2], *path[3:])  # the third step names the union's branch and is no key of the file
-        if len(path) == 2:
+    at = _region_at(path)
+    if at is not None:
+        path = (*path[: at + 1], *path[at + 2 :])  # the step after it names the union's branch, no key of the file
+        if len(path) == at + 1:
             return path, f"expected {_ROI}"
     if kind == "extra_forbidden":
         return path, _unknown(path[:-1], path[-1:])
@@ -98,6 +109,8 @@ def _expected(detail: ErrorDetails) -> str:
         return f"{words} {context[name]:g}"
     if kind == "literal_error":
         return f"one of {str(context['expected']).replace(' or ', ', ')}"
+    if kind == "string_pattern_mismatch" and context["pattern"] in _PATTERNS:
+        return _PATTERNS[context["pattern"]]
     if kind == "string_pattern_mismatch":
         return f"a name of lower-case letters, digits, - and _ (pattern {context['pattern']})"
     if kind in ("too_short", "too_long"):

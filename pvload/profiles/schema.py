@@ -105,7 +105,7 @@ class Camera(Table):
 class Monitor(Table):
     """`[monitor]`: the witnesses around the stream."""
 
-    interval: Duration = 1.0
+    interval: Duration = Field(default=1.0, ge=0.1)
     host: bool = True
     log: bool = True
     kernel_log: bool = True

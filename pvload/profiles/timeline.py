@@ -14,15 +14,18 @@ from pydantic import Field, model_validator
 from pvload.profiles.users import AbortStyle, Change
 from pvload.profiles.values import Duration, Moment, Table
 
+AFTER = r"^([1-9][0-9]{0,14} frames)?$"
+WHEN = r"^([a-z][a-z0-9_-]{0,31} has [1-9][0-9]{0,14} frames)?$"
+
 
 class Action(Table):
     """`[[timeline]]`: one action, at a time or on a condition. Without either it follows the one before it."""
 
     at: Moment | None = None
     """From the run's start: a duration, or a share of the run's length."""
-    after: str = Field(default="", pattern=r"^([0-9]+ frames)?$")
+    after: str = Field(default="", pattern=AFTER)
     """`600 frames`: when a stream of the run has received so many."""
-    when: str = Field(default="", pattern=r"^([a-z][a-z0-9_-]{0,31} has [0-9]+ frames)?$")
+    when: str = Field(default="", pattern=WHEN)
     """`b has 100 frames`: when that client has received so many since it was last opened."""
     action: Literal["open", "close", "abort", "set", "expect", "start", "stop", "restart_daemon", "cycle", "wait"]
     """open, close, abort: a client's stream; set: change the camera; expect: check; start, stop: the acquisition;

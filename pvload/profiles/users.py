@@ -80,7 +80,7 @@ class Changes(Table):
     not walked. Of a storm: the values' base is the lower one, so that a real number counts in its millionths."""
     parameters: list[str] = []
     """Of a walk: only these; empty: every writable one that has choices or a range. Of a storm: the one to set."""
-    rates_hz: list[Annotated[float, Field(gt=0)]] = [100.0]
+    rates_hz: list[Annotated[float, Field(gt=0, le=1_000_000)]] = Field(default=[100.0], min_length=1)
     """Of a storm: calls per second offered by all its users together, one step after another."""
     step: Duration = 5.0
     """Of a storm: length of each step; the last rate stays until the end."""
@@ -132,7 +132,7 @@ class Users(Table):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     kind: Kind = "subscriber"
-    count: int = Field(default=1, ge=0)
+    count: int = Field(default=1, ge=0, le=100_000)
     opens: Literal["start", "timeline"] = "start"
     """timeline: its streams are opened and left by the timeline alone, which knows it by its name."""
     start_after: Moment = "0s"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST_S = 3660 * 86400.0
+"""No duration is longer: nanoseconds of it fit into 64 bits many times over."""
+_LARGEST_WHOLE = 2**63 - 1
+_LARGEST = 1e15
 
 
 def parse_duration(value: object) -> float:
@@ -15,11 +20,17 @@ def parse_duration(value: object) -> float:
     if isinstance(value, bool):
         raise ValueError("expected a duration such as '20s' or '30min'")
     if isinstance(value, int | float):
-        return float(value)
+        return _short_enough(value)
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|m|h|d)\s*", str(value))
     if match is None:
         raise ValueError("expected a duration such as '250ms', '20s', '30min' or '24h'")
-    return float(match[1]) * _UNITS_S[match[2]]
+    return _short_enough(float(match[1]) * _UNITS_S[match[2]])
+
+
+def _short_enough(seconds: float) -> float:
+    if math.isfinite(seconds) and seconds > LONGEST_S:
+        raise ValueError(f"expected at most {LONGEST_S / 86400:.0f}d")
+    return float(seconds)
 
 
 _DISTRIBUTIONS = {"uniform": 2, "exponential": 1}
@@ -53,11 +64,12 @@ def parse_moment(value: object) -> str:
         if float(match[1]) > 100:
             raise ValueError("expected at most 100%")
         return f"{match[1]}%"
+    written = text if isinstance(value, str | bool) else f"{value}s"
     try:
-        parse_duration(value)
+        parse_duration(written)
     except ValueError as exc:
         raise ValueError("expected a moment such as '10s', '2min' or '25%' of the run's length") from exc
-    return text if isinstance(value, str) else f"{value}s"
+    return written
 
 
 def moment_s(text: str, *, duration_s: float) -> float:
@@ -74,9 +86,24 @@ Moment = Annotated[str, BeforeValidator(parse_moment)]
 
 
 class Table(BaseModel):
-    """A table of a profile: frozen, and strict about its keys."""
+    """A table of a profile: frozen, and strict about its keys and numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_a_number_where_one_stands(cls, value: Any, info: ValidationInfo) -> Any:
+        """A limit of `true` would be one of 1, which nothing breaks; a number without end breaks what counts."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        forms = {annotation, *get_args(annotation)}
+        if not forms & {int, float}:
+            return value
+        if isinstance(value, bool):
+            raise ValueError(f"expected a {'whole ' if int in forms else ''}number")
+        largest = _LARGEST_WHOLE if int in forms else _LARGEST
+        if isinstance(value, int | float) and math.isfinite(value) and abs(value) > largest:
+            raise ValueError(f"expected at most {largest:g}")
+        return value
 
 
 class Roi(Table):

@@ -98,6 +98,27 @@ def test_options_of_the_command_line_win_over_the_file(tmp_path: Path) -> None:
         ("[target]\nlog=5\n", "target.log = 5: expected text in quotes"),
         ("[monitor]\nhost='maybe'\n", 'monitor.host = "maybe": expected true or false'),
         ("[run.labels]\nx=1\n", "run"),
+        ("[criteria]\ndrop_rate_below=true\n", "criteria.drop_rate_below = true: expected a number"),
+        ("[criteria]\ngrpc_errors=false\n", "criteria.grpc_errors = false: expected a whole number"),
+        ("[target]\npid=99999999999999999999\n", "target.pid = 99999999999999999999: expected at most 9.22337e+18"),
+        ("[camera]\nexposure_ms=1e300\n", "camera.exposure_ms = 1e+300: expected at most 1e+15"),
+        ("[monitor]\ninterval='99999999d'\n", 'monitor.interval = "99999999d": expected at most 3660d'),
+        ("[monitor]\ninterval=0\n", "monitor.interval = 0.0: expected at least 0.1"),
+        ("[[timeline]]\naction='wait'\nat=-1\n", "timeline.0.at = -1: expected a moment such as '10s'"),
+        ("[[timeline]]\naction='wait'\nat=inf\n", "timeline.0.at = Infinity: expected a moment such as '10s'"),
+        ("[[timeline]]\naction='wait'\nat=true\n", "timeline.0.at = true: expected a moment such as '10s'"),
+        ("[[users]]\nname='b'\nstart_after=nan\n", "users.1.start_after = NaN: expected a moment such as '10s'"),
+        ("[[timeline]]\naction='wait'\nwhen='b got 5'\n", 'timeline.0.when = "b got 5": expected "b has 100 frames"'),
+        ("[[timeline]]\naction='wait'\nafter='0 frames'\n", 'timeline.0.after = "0 frames": expected "600 frames"'),
+        (
+            "[[timeline]]\naction='set'\nchange={roi='half'}\n",
+            'timeline.0.change.roi = "half": expected "full", "quarter" or {x = ..',
+        ),
+        ("[[timeline]]\naction='set'\nchange={roi={x=1,y=1,width=9}}\n", "timeline.0.change.roi.height: is missing"),
+        (
+            "[[users]]\nname='c'\nkind='changer'\nchanges={steps=[{roi='half'}]}\n",
+            'users.1.changes.steps.0.roi = "half": expected "full", "quarter" or {x = ..',
+        ),
     ],
 )
 def test_a_fault_is_one_line_with_file_key_value_and_expectation(tmp_path: Path, text: str, says: str) -> None:
