@@ -91,6 +91,7 @@ def disturbance(kind: str = "clean", at_s: float = 7.5, *others: Undisturbed, **
         "device": "prime_bsi",
         "last": not others,
         "streaming_after": True,
+        "streaming_after_s": 6.0,
         **fields,
     }
     return Disturbance(at_s=at_s, kind=kind, others=others, **values)

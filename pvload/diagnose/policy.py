@@ -8,7 +8,7 @@ a returning client no frame is a zombie, whatever it did to the others.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from pvload.stats.around import Disturbance, SlowReader, Undisturbed
@@ -42,6 +42,13 @@ EVIDENCE: Final = 6
 """Sentences of evidence, at most: the first of each answer come first."""
 _ANSWERED_WITHIN_S: Final = 2.0
 """A returning client must have been without a frame for so long before its silence says anything."""
+_NOTICED_S: Final = 0.5
+_NOTICED_PERIODS: Final = 2.0
+"""A server learns of a leaving when it next sends: a flag told sooner than so long after frames ended says nothing."""
+_LONGEST_PERIOD_S: Final = 1.0
+"""Taken for the period of a stream whose rate nobody knows."""
+_ABANDONED_S: Final = 5.0
+"""A camera may wait so long for somebody to come before it stops for lack of clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,8 @@ class _Told:
     answer: Literal["went on", "stopped", "zombie"]
     at_s: float
     sentence: str
+    sure: bool = True
+    """Whether the camera's flag was seen when it counted: else a stop may have been a zombie."""
 
 
 def disconnect_policy(summary: Summary) -> Policy:
@@ -84,7 +93,7 @@ def disconnect_policy(summary: Summary) -> Policy:
     listed = summary.around.disturbances.listed if summary.around.disturbances is not None else ()
     leavings = [one for one in listed if one.kind in LEAVINGS]
     each = [_others(summary, one) or _camera(summary, one) for one in leavings]
-    told = [found for answers in each for found in answers]
+    told = _agreeing([found for answers in each for found in answers])
     word = _word(told)
     decisive = _decisive(told, word)
     return Policy(
@@ -112,6 +121,15 @@ def client(summary: Summary, name: str) -> str:
     population, _, ordinal = name.partition("/")
     like = {one.name for one in summary.subscribers if one.name.partition("/")[0] == population}
     return population if ordinal == "0" and like <= {name} else name
+
+
+def _agreeing(told: list[_Told]) -> list[_Told]:
+    """A stop without a flag is what the others of its kind are known to be."""
+    zombies = {one.question for one in told if one.answer == "zombie"}
+    return [
+        replace(one, answer="zombie") if not one.sure and one.question in zombies and one.answer == "stopped" else one
+        for one in told
+    ]
 
 
 def _word(told: list[_Told]) -> Word:
@@ -157,9 +175,28 @@ def _others(summary: Summary, leaving: Disturbance) -> list[_Told]:
     if silent:
         names = ", ".join(client(summary, one.subscriber) for one in silent[:3])
         names += f" and {len(silent) - 3} more" if len(silent) > 3 else ""
-        sentence = f"{who}, {names} got no frame any more{_flag(leaving)}"
-        found.append(_Told("others", "zombie" if leaving.streaming_after else "stopped", leaving.at_s, sentence))
+        enough_s = max(_NOTICED_S + _NOTICED_PERIODS * _period_s(one) for one in silent)
+        sentence = f"{who}, {names} got no frame any more{_flag(leaving, enough_s)}"
+        found.append(_stopped("others", leaving, enough_s, sentence))
     return found
+
+
+def _stopped(question: Literal["others", "camera"], leaving: Disturbance, enough_s: float, sentence: str) -> _Told:
+    """No frames came: a zombie if the camera still said that it was streaming `enough_s` after the leaving."""
+    flag = _flag_at(leaving, enough_s)
+    return _Told(question, "zombie" if flag else "stopped", leaving.at_s, sentence, sure=flag is not None)
+
+
+def _flag_at(leaving: Disturbance, enough_s: float) -> bool | None:
+    """The camera's flag, None where it was not seen or only so soon that it still told of the time before."""
+    if leaving.streaming_after and (leaving.streaming_after_s or 0.0) < enough_s:
+        return None
+    return leaving.streaming_after
+
+
+def _period_s(one: Undisturbed) -> float:
+    """The frame period that its gap was measured in."""
+    return one.longest_gap_s / one.periods if one.periods else _LONGEST_PERIOD_S
 
 
 def _camera(summary: Summary, leaving: Disturbance) -> list[_Told]:
@@ -176,8 +213,11 @@ def _camera(summary: Summary, leaving: Disturbance) -> list[_Told]:
             f"{who}, and {client(summary, back.subscriber)} came at {back.opened_at_s:.2f} s, it got no frame in "
             f"{back.figures.due_s:.1f} s"
         )
-        answer: Literal["zombie", "stopped"] = "zombie" if leaving.streaming_after else "stopped"
-        return [_Told("camera", answer, leaving.at_s, sentence + _flag(leaving))]
+        # Either longer than a camera waits for somebody, or while somebody waited for it.
+        enough_s = min(
+            _ABANDONED_S, back.opened_at_s - leaving.at_s + _NOTICED_S + _NOTICED_PERIODS * _LONGEST_PERIOD_S
+        )
+        return [_stopped("camera", leaving, enough_s, sentence + _flag(leaving, enough_s))]
     if leaving.streaming_after is False:
         return [_Told("camera", "stopped", leaving.at_s, f"{who}{_flag(leaving)}")]
     return []
@@ -207,10 +247,11 @@ def _went_on(summary: Summary, going: list[Undisturbed]) -> str:
     return f"{who} went on (longest gap {gap}, {lost})"
 
 
-def _flag(leaving: Disturbance) -> str:
-    if leaving.streaming_after is None:
+def _flag(leaving: Disturbance, enough_s: float = 0.0) -> str:
+    flag = _flag_at(leaving, enough_s)
+    if flag is None:
         return ""
-    return "; the camera said that it was streaming" if leaving.streaming_after else "; the camera said that it stood"
+    return "; the camera said that it was streaming" if flag else "; the camera said that it stood"
 
 
 def _slow(one: SlowReader) -> str:

@@ -286,8 +286,11 @@ class Disturbance:
     last: bool
     """No other stream of the device was open."""
     streaming_after: bool | None
-    """The camera's flag in the next state seen, within ten seconds and before the plan changed; None: unseen."""
+    """The camera's flag in the latest state seen within ten seconds, before the plan changed, a stream that got frames
+    was opened or another client left; None: unseen."""
     others: tuple[Undisturbed, ...]
+    streaming_after_s: float | None = None
+    """How long after the disturbance that state was told."""
 
 
 @dataclass(frozen=True, slots=True)

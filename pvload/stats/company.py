@@ -5,7 +5,7 @@ Filled record by record; `pvload.stats.together` puts the senders' parts togethe
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,13 +63,16 @@ class FlagRuns:
         if len(self._runs) < FLAG_RUNS:
             self._runs.append([at_ns, at_ns, int(streaming)])
 
-    def next(self, at_ns: int) -> tuple[int, bool] | None:
-        """The first state told after at_ns: when (inside a run: at_ns itself), and what it said."""
-        at = bisect_right(self._runs, at_ns, key=lambda run: run[1])
-        if at == len(self._runs):
+    def latest(self, after_ns: int, until_ns: int) -> tuple[int, bool] | None:
+        """The last state told after after_ns and before until_ns: when, and what it said.
+
+        Of a run that goes on beyond until_ns single states are not known; it counts as told just before until_ns.
+        """
+        at = bisect_left(self._runs, until_ns, key=lambda run: run[0]) - 1
+        if at < 0 or self._runs[at][1] <= after_ns:
             return None
-        first, _, flag = self._runs[at]
-        return max(first, at_ns), bool(flag)
+        _, last, flag = self._runs[at]
+        return min(last, until_ns - 1), bool(flag)
 
 
 class Company:

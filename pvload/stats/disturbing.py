@@ -18,6 +18,7 @@ from pvload.stats.arrivals import FRAMES, MISSING, Arrivals, Gaps
 from pvload.stats.call_rows import End
 from pvload.stats.comings import STYLES, Comings
 from pvload.stats.figures import NS_PER_S, seconds
+from pvload.stats.flag_after import flag_after
 from pvload.stats.histogram import Int64s
 from pvload.stats.merge import Whole
 from pvload.stats.opening import decimated
@@ -26,7 +27,6 @@ from pvload.stats.timeline import Edge
 
 BEFORE_NS: Final = 1_000_000_000
 AFTER_NS: Final = 2_000_000_000
-STATE_NS: Final = 10_000_000_000
 SLOWEST_HZ: Final = 1e-3
 FIRST_LISTED: Final = 100
 WORST_LISTED: Final = 20
@@ -282,6 +282,10 @@ def _listed(
                 )
             )
     alone = _alone(there, chosen)
+    flags = [
+        flag_after(senders, there, int(device), int(at_ns))
+        for device, at_ns in zip(chosen.device, chosen.at_ns, strict=True)
+    ]
     return tuple(
         Disturbance(
             at_s=seconds(int(chosen.at_ns[at]), start_ns),
@@ -289,7 +293,8 @@ def _listed(
             subscriber=there.names[int(chosen.subscriber[at])],
             device=there.devices[int(chosen.device[at])],
             last=bool(alone[at]),
-            streaming_after=_streaming_after(senders, there.devices[int(chosen.device[at])], int(chosen.at_ns[at])),
+            streaming_after=None if (flag := flags[at]) is None else flag.streaming,
+            streaming_after_s=None if flag is None else flag.after_ns / NS_PER_S,
             others=tuple(others[at]),
         )
         for at in range(which.size)
@@ -306,20 +311,3 @@ def _alone(there: Comings, events: Events) -> Bools:
         others = (rows["device"] == events.device[at]) & (rows["subscriber"] != events.subscriber[at])
         found[at] = not (others & goes_on & (rows["accepted_ns"] <= moment)).any()
     return found
-
-
-def _streaming_after(senders: list[SenderFold], device: str, at_ns: int) -> bool | None:
-    """The device's flag in the next state of any sender, within ten seconds and before the plan's next change."""
-    found = []
-    changes = [
-        edge.at_ns + sender.account.clock.axis_offset_ns
-        for sender in senders
-        for edge in sender.basis.timeline.edges(device).edges
-    ]
-    until = min([at_ns + STATE_NS, *(change for change in changes if change > at_ns)])
-    for sender in senders:
-        offset, runs = sender.account.clock.axis_offset_ns, sender.company.flags.get(device)
-        seen = None if runs is None else runs.next(at_ns - offset)
-        if seen is not None and seen[0] + offset < until:
-            found.append((seen[0] + offset, seen[1]))
-    return min(found)[1] if found else None

@@ -17,8 +17,12 @@ BACK_SILENT = call(2, subscriber="a/0", opened_at_s=40.0, ended_at_s=60.0, figur
 BACK_BRIEFLY = call(2, subscriber="a/0", opened_at_s=40.0, ended_at_s=60.0, figures=silent(0.5))
 
 
-def leaving(*others: Any, streaming: bool | None = True, at_s: float = 7.5, kind: str = "clean") -> Any:
-    return disturbance(kind, at_s, *others, streaming_after=streaming)
+def leaving(
+    *others: Any, streaming: bool | None = True, after_s: float = 6.0, at_s: float = 7.5, kind: str = "clean"
+) -> Any:
+    return disturbance(
+        kind, at_s, *others, streaming_after=streaming, streaming_after_s=None if streaming is None else after_s
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,12 @@ def leaving(*others: Any, streaming: bool | None = True, at_s: float = 7.5, kind
         ("it stops, as the next one finds", [leaving(streaming=False, at_s=30.0)], (BACK_SILENT,), "stops_all"),
         ("others go on, the last one stops it", [leaving(WENT_ON), leaving(streaming=False)], (), "per_client"),
         ("silent though it says it streams", [leaving(SILENCED)], (), "zombie"),
+        ("it still said so at once", [leaving(SILENCED, after_s=0.05)], (), "stops_all"),
+        ("within two periods", [leaving(SILENCED, after_s=0.65)], (), "stops_all"),
+        ("well after them", [leaving(SILENCED, after_s=0.75)], (), "zombie"),
+        ("once too soon, once not", [leaving(SILENCED, after_s=0.05), leaving(SILENCED, at_s=20.0)], (), "zombie"),
+        ("it may have waited for somebody", [leaving(at_s=30.0, after_s=4.9)], (BACK_SILENT,), "stops_all"),
+        ("it says so while one waits", [leaving(at_s=38.0, after_s=4.9)], (BACK_SILENT,), "zombie"),
         ("the next finds a zombie", [leaving(WENT_ON), leaving(at_s=30.0)], (BACK_SILENT,), "zombie"),
         ("it says both", [leaving(WENT_ON), leaving(SILENCED, streaming=False, at_s=20.0)], (), "inconsistent"),
         ("one of two", [leaving(WENT_ON, SILENCED)], (), "inconsistent"),

@@ -174,6 +174,46 @@ def test_what_the_undisturbed_felt() -> None:
     assert found.worst_subscriber == "viewer/0"
 
 
+@pytest.mark.parametrize(
+    ("what", "states", "then", "expected"),
+    [
+        ("the server had not noticed yet", [(0.05, True), (1.0, False)], None, (False, 1.0)),
+        ("the latest of them", [(0.6, True), (2.0, True), (9.0, True), (11.0, False)], None, (True, 9.0)),
+        ("only one, at once", [(0.05, True)], None, (True, 0.05)),
+        ("after the next opening", [(0.6, False), (4.0, True)], "open", (False, 0.6)),
+        ("one waits in vain", [(0.6, True), (4.0, True)], "wait", (True, 4.0)),
+        ("after another leaving", [(0.6, True), (4.0, False)], "leave", (True, 0.6)),
+        ("after a change of the plan", [(0.6, True), (4.0, False)], "stop", (True, 0.6)),
+        ("unseen", [(-0.5, True), (12.0, False)], None, (None, None)),
+    ],
+)
+def test_the_flag_that_counts_after_a_leaving(
+    what: str, states: list[tuple[float, bool]], then: str | None, expected: tuple[bool | None, float | None]
+) -> None:
+    """B leaves at 20 s; three seconds later something else happens."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0, 1, ordinal=0).frames(0.1, 0.1, 199, 1)
+    stream.open(10.0, 2, ordinal=1).frames(10.1, 0.1, 99, 2)
+    stream.left(20.0, Abort.DROPPED, ordinal=1).ended(20.0, 2, frames=99)
+    cam, known = stream.text("cam"), int(StateFlag.STREAMING_KNOWN)
+    happened = False
+    for after, streaming in [*states, (13.0, False)]:
+        if after > 3.0 and not happened:
+            happened = True
+            if then in ("open", "wait"):
+                stream.open(23.0, 3, ordinal=2)
+            if then == "open":
+                stream.frame(23.1, 300, 3)
+            if then == "leave":
+                stream.left(23.0, Abort.CLEAN, ordinal=0).ended(23.0, 1, frames=199)
+            if then == "stop":
+                stream.wanted(23.0, on=False)
+        stream.put(Kind.STATE, 20.0 + after, flags=known | (int(StateFlag.STREAMING) if streaming else 0), device=cam)
+    found = summary(stream.end(40.0), config=CHURNING).around.disturbances
+    assert found is not None
+    (left,) = [one for one in found.listed if one.kind == "dropped"]
+    assert (left.streaming_after, left.streaming_after_s) == (expected[0], pytest.approx(expected[1])), what
+
+
 def test_a_disturbance_that_silences_the_others() -> None:
     """No frame came any more: silent, and the gap lasts to the end of the run."""
     found = _company(0.0, then_silent=True).around.disturbances
