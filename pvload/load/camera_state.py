@@ -105,6 +105,10 @@ class CameraState:
         """The plan wants no frames."""
         self.running = False
 
+    def went_on(self) -> None:
+        """It was to be stopped and was not: frames show what they showed."""
+        self.running = True
+
     def started(self) -> None:
         """The plan wants frames, of whatever was set before."""
         self.running, self.shown = True, self.set

@@ -21,7 +21,7 @@ from pvload.load.churn import drawn_s
 from pvload.load.engine_client import Lost
 from pvload.load.station import StationRun
 from pvload.load.user import SeatedUser, engine_of
-from pvload.load.walk import Offered, offered, shares_of, storm_values, walkables, walked
+from pvload.load.walk import Offered, due_at_most, offered, shares_of, storm_values, walkables, walked
 from pvload.plan.changed import changed
 from pvload.plan.share import seed_of
 from pvload.profiles.users import Change, Changes, Kind
@@ -33,8 +33,8 @@ PERIODS: Final = 4
 """A change's effect is waited for so many frame periods at least."""
 LEAD_NS: Final = NS_PER_S // 2
 """A storm begins so long after its users: all of them on all workers have ordered it by then."""
-COUNTERS_A_LIFE: Final = 100_000_000
-"""A storm that is ordered again, since its engine died, counts on from the next multiple."""
+MARGIN_S: Final = 1.0
+"""A storm that is ordered again, since its engine died, counts on from what was due by then and so long after."""
 CLOSE_WAIT_S: Final = 1.5
 
 
@@ -117,16 +117,22 @@ class ParameterChanger(SeatedUser):
             self._note(run, ordinal, f"finds none of {', '.join(planned.parameters) or 'no parameter'} to set")
             return
         self._remember(run, parameter)
-        for life in itertools.count():
-            if run.ending.is_set() or not self._stormed(run, ordinal, planned, (parameter, values), life):
-                return
+        used: int | None = 0
+        while used is not None and not run.ending.is_set():
+            used = self._stormed(run, ordinal, planned, (parameter, values), used)
 
-    def _stormed(self, run: StationRun, ordinal: int, planned: Changes, what: tuple[str, list[str]], life: int) -> bool:
-        """Orders the storm and waits for its end; did its engine die, so that it is to be ordered again?"""
+    def _stormed(
+        self, run: StationRun, ordinal: int, planned: Changes, what: tuple[str, list[str]], used: int
+    ) -> int | None:
+        """Orders the storm and waits for its end; how many counters are used up, where it is to be ordered again.
+
+        It is where its engine died. Counters do not leap: a parameter may be a short integer.
+        """
         engine = engine_of(run)
         if not engine.wait_up(1.0):
-            return True
+            return used
         users = max(1, self.planned(run).count)
+        begin_ns, rates_hz = self._begin_ns(run), shares_of(planned.rates_hz, users)
         mailbox = engine.open()
         run.streams[mailbox] = engine
         order = command.Storm(
@@ -136,21 +142,24 @@ class ParameterChanger(SeatedUser):
             device=run.profile.target.device,
             parameter=what[0],
             values=what[1],
-            first=ordinal + life * COUNTERS_A_LIFE * users,
+            first=ordinal + used * users,
             stride=users,
-            rates_hz=shares_of(planned.rates_hz, users),
+            rates_hz=rates_hz,
             step_ms=1000 * planned.step,
-            begin_ns=self._begin_ns(run),
+            begin_ns=begin_ns,
             in_flight=planned.in_flight,
         )
         over: Any = None
         try:
             if not engine.send(order):
-                return True
+                return used
             over = mailbox.get()
             if isinstance(over, command.Failed):
                 self._note(run, ordinal, f"the storm could not be ordered: {over.reason}")
-            return isinstance(over, Lost)
+            if not isinstance(over, Lost):
+                return None
+            lived_s = (self.station.clock.monotonic_ns() - begin_ns) / NS_PER_S + MARGIN_S
+            return used + due_at_most(rates_hz, step_s=planned.step, elapsed_s=lived_s)
         finally:
             if over is None:  # killed by Locust
                 engine.send(command.Close(id=mailbox.id))

@@ -18,7 +18,7 @@ from pvload.clock import NS_PER_MS, NS_PER_S
 from pvload.load import messages
 from pvload.load.camera import RESTART_MARGIN_S, CameraError
 from pvload.load.children import ChildError
-from pvload.load.engine_client import Caller, EngineClient
+from pvload.load.engine_client import Caller, EngineClient, EngineDiedError
 from pvload.load.station import Station, StationRun
 from pvload.plan.changed import EXPOSURE, changed
 from pvload.profiles.users import Change
@@ -27,6 +27,8 @@ from pvload.wire import command
 TURN_TIMEOUT_S: Final = 300.0
 CALL_TIMEOUT_S: Final = 10.0
 """Of a call that changes, stops or starts the camera; one that takes longer is hung."""
+ENGINE_TIMEOUT_S: Final = 20.0
+"""How long an engine that is being replaced is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +149,12 @@ class CameraTurn:
         was_running, self.running = self.running, False
         self._wants(False)
         try:
-            answered = self._call("StopStream")
+            answered = self._stop_call()
             if not well(answered):
                 raise CameraError("operator_failed", f"StopStream: {answered.status} {said_of(answered)}")
         except ChildError:
             self.running = was_running
-            self._wants(was_running)
+            self._wants(was_running, went_on=was_running)
             raise
         self._stopped_ns = answered.answered_ns + self._engine.clock_offset_ns
         return answered
@@ -240,14 +242,23 @@ class CameraTurn:
             return at_ns - self._engine.clock_offset_ns
         return 0
 
-    def _wants(self, wanted: bool) -> None:
-        self._station.tell(messages.Wants(run=self._run.id, wanted=wanted, at_ns=self._now_ns()))
+    def _wants(self, wanted: bool, *, went_on: bool = False) -> None:
+        word = messages.Wants(run=self._run.id, wanted=wanted, went_on=went_on, at_ns=self._now_ns())
+        self._station.tell(word)
+
+    def _stop_call(self) -> command.Answered:
+        """A stop that an engine took with it is sent again: twice is as good as once."""
+        try:
+            return self._call("StopStream")
+        except EngineDiedError:
+            return self._call("StopStream")
 
     def _call(self, method: str, change: int = 0, due_ns: int = 0, **arguments: Any) -> command.Answered:
         caller = Caller(
             population=self._population, ordinal=self._ordinal, operator=not self._population, change=change
         )
         arguments["device_id"] = self._run.profile.target.device
+        self._engine.wait_up(ENGINE_TIMEOUT_S)
         return self._engine.call_for(caller, method, arguments, timeout_s=CALL_TIMEOUT_S, due_ns=due_ns)
 
     def _now_ns(self) -> int:

@@ -141,7 +141,9 @@ class DirectorChanges:
             self._stations.say_all(run.able, run.camera.word(run.id, word.at_ns))
 
     def _wants(self, run: DirectorRun, _node: str, word: messages.Wants) -> None:
-        if word.wanted:
+        if word.went_on:
+            run.camera.went_on()
+        elif word.wanted:
             run.camera.started()
         else:
             run.camera.stopped()

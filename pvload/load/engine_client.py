@@ -52,6 +52,10 @@ class Caller:
     """The change that the call carries out; 0: none."""
 
 
+class EngineDiedError(ChildError):
+    """The engine died with the call under way: whether the daemon took it is not known."""
+
+
 class Mailbox:
     """Answers to one id, in order."""
 
@@ -228,7 +232,9 @@ class EngineClient:
             return answer
         if isinstance(answer, command.Failed):
             raise ChildError(f"{what}: {answer.reason}")
-        raise ChildError(f"{what}: " + ("the engine died" if isinstance(answer, Lost) else "the engine did not answer"))
+        if isinstance(answer, Lost):
+            raise EngineDiedError(f"{what}: the engine died")
+        raise ChildError(f"{what}: the engine did not answer")
 
     def _launch(self) -> None:
         self._greeting, self._farewell = AsyncResult(), AsyncResult()

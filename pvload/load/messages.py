@@ -474,6 +474,8 @@ class Wants:
     run: str
     wanted: bool
     at_ns: int
+    went_on: bool = False
+    """It was to be stopped and was not: what was set meanwhile shows no more than before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from gevent.event import AsyncResult
 from pvload.clock import NS_PER_MS, NS_PER_S
 from pvload.load import messages
 from pvload.load.camera import CameraSteps
-from pvload.load.changing import Made, camera_turn
+from pvload.load.changing import ENGINE_TIMEOUT_S, Made, camera_turn
 from pvload.load.children import ChildError
 from pvload.load.engine_client import EngineClient
 from pvload.load.station import Station, StationRun
@@ -88,18 +88,18 @@ class Timeline:
     def _record(self, number: int, action: Action, done: Done, due_ns: int) -> None:
         text = words(action, self._run.profile.camera)
         _log.info("%s: %s %s", text, done.outcome, done.details)
-        self._engine.send(
-            command.Action(
-                number=number,
-                text=text,
-                outcome=done.outcome,
-                details=done.details,
-                due_ns=due_ns,
-                at_ns=self._now_ns(),
-                client=action.client,
-                change=done.change,
-            )
+        word = command.Action(
+            number=number,
+            text=text,
+            outcome=done.outcome,
+            details=done.details,
+            due_ns=due_ns,
+            at_ns=self._now_ns(),
+            client=action.client,
+            change=done.change,
         )
+        if not self._engine.send(word) and self._engine.wait_up(ENGINE_TIMEOUT_S):
+            self._engine.send(word)
 
     # When.
 
@@ -161,6 +161,7 @@ class Timeline:
 
     def _tried(self, action: Action) -> Done:
         try:
+            self._engine.wait_up(ENGINE_TIMEOUT_S)
             match action.action:
                 case "open" | "close" | "abort":
                     return self._clients(action)

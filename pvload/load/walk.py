@@ -9,6 +9,7 @@ wreck the camera with. Step n of a user has a draw of its own: Python's Mersenne
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,3 +123,12 @@ def storm_values(changes: Changes, rows: Sequence[Offered]) -> tuple[str, list[s
 def shares_of(rates_hz: Sequence[float], users: int) -> list[float]:
     """One user's share of each step's rate."""
     return [rate / max(1, users) for rate in rates_hz]
+
+
+def due_at_most(rates_hz: Sequence[float], *, step_s: float, elapsed_s: float) -> int:
+    """No more calls than this are due within elapsed_s of a schedule, whose last rate stays."""
+    due, left_s = 0.0, max(0.0, elapsed_s)
+    for rate in rates_hz[:-1]:
+        due += rate * min(step_s, left_s)
+        left_s -= min(step_s, left_s)
+    return math.ceil(due + rates_hz[-1] * left_s) + 1

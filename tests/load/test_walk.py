@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pvload.load.walk import Offered, offered, shares_of, storm_values, walkables, walked
+from pvload.load.walk import Offered, due_at_most, offered, shares_of, storm_values, walkables, walked
 from pvload.profiles.users import Changes
 
 ROWS = (
@@ -87,3 +87,11 @@ def test_users_share_a_storms_rate_and_no_counter() -> None:
     assert [sum(rates) for rates in zip(*(shares_of([90.0, 300.0], 3) for _ in range(3)), strict=True)] == [90, 300]
     counters = [{ordinal + 3 * i for i in range(1000)} for ordinal in range(3)]
     assert not counters[0] & counters[1] | counters[1] & counters[2] | counters[0] & counters[2]
+
+
+def test_a_storm_counts_on_where_its_engine_left_off() -> None:
+    """Never less than was due, so that no value comes twice, and hardly more: a parameter may be a short integer."""
+    assert due_at_most([100.0, 500.0], step_s=5, elapsed_s=3) == 301
+    assert due_at_most([100.0, 500.0], step_s=5, elapsed_s=7.5) == 1751
+    assert due_at_most([200.0], step_s=5, elapsed_s=100) == 20_001
+    assert due_at_most([200.0], step_s=5, elapsed_s=-1) == 1
