@@ -31,6 +31,8 @@ STOP_TIMEOUT_S: Final = 10.0
 BEAT_S: Final = 0.05
 WATCH_BEAT_S: Final = 0.1
 LAST_LINES: Final = 5
+LAST_BYTES: Final = 16_384
+"""Of each log, in which the last lines are looked for."""
 STARTED, ANSWERS, ASKED_TO_STOP, GONE = range(4)
 """Codes of DAEMON records."""
 
@@ -175,7 +177,9 @@ class Daemon:
         """The end of its logs, for a message to a person."""
         said = []
         for name in (run_directory.DAEMON_LOG, run_directory.DAEMON_STDERR):
-            lines = (self._folder / name).read_text(errors="replace").strip().splitlines()
+            with (self._folder / name).open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_BYTES))
+                lines = log.read().decode(errors="replace").strip().splitlines()
             said += [f"{name}: {line[:300]}" for line in lines[-LAST_LINES:]]
         return "\n".join(said) or "it printed nothing"
 

@@ -101,7 +101,9 @@ def _interrupts() -> Iterator[list[int]]:
     def note(number: int, _frame: Any) -> None:
         asked.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    numbers += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield asked
     finally:

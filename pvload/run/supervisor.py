@@ -162,6 +162,8 @@ class Supervisor:
                 return bool(self._outcome.verdict or self._outcome.errors)
             if line:
                 self._take(line)
+            elif child.poll() is not None:
+                return self._left_behind(child)
             self._pass_on(child)
             if self._interrupts > 1:
                 self._display.say("interrupted again: ending at once")
@@ -177,6 +179,14 @@ class Supervisor:
                 next_s = now_s + self._display.every_s
                 more = [*self._rows, *still.rows(figures, now_s)]
                 self._display.show(figures, now_s - self._began_s, self._planned_s, more)
+
+    def _left_behind(self, child: subprocess.Popen[bytes]) -> bool:
+        """The child is gone, and others of its session that hold its stdout are not: nobody leads them any more."""
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        while line := self._lines.get():
+            self._take(line)
+        return bool(self._outcome.verdict or self._outcome.errors)
 
     def _take(self, line: bytes) -> None:
         """One line of the child."""
@@ -228,6 +238,12 @@ class Supervisor:
         folder = self._outcome.run_dir
         if folder is None:
             return False
+        self._outcome.report = self._late_report(folder)
+        self._outcome.verdict = "INCONCLUSIVE" if self._outcome.report is not None else ""
+        return self._outcome.report is not None and not self._overdue
+
+    def _late_report(self, folder: Path) -> Path | None:
+        """What the collector, which is nobody's child now, writes of a run that was killed."""
         if self._camera_stays:
             self._display.say(CAMERA_WARNING)
         report = folder / run_directory.REPORT
@@ -235,9 +251,7 @@ class Supervisor:
         while not report.exists() and time.monotonic() < deadline_s:
             time.sleep(TICK_S)
         self._clear_spool()
-        self._outcome.report = report if report.exists() else None
-        self._outcome.verdict = "INCONCLUSIVE" if report.exists() else ""
-        return report.exists() and not self._overdue
+        return report if report.exists() else None
 
     def _clear_spool(self) -> None:
         """The engines, which end by themselves, empty their spools; nobody else is left to remove the folders."""
@@ -275,6 +289,9 @@ class Supervisor:
         text = "interrupted" if self._interrupts else f"the load process ended without a verdict ({how})"
         if self._overdue:
             text = "the load process did not end by itself, long after it should have, and was killed"
+        folder = self._outcome.run_dir
+        if folder is not None and folder.is_dir() and self._outcome.report is None:
+            self._outcome.report = self._late_report(folder)
         interrupted = self._interrupts and not self._overdue
         self._outcome.exit_code = INTERRUPTED_EXIT_CODE if interrupted else INVALID_EXIT_CODE
         self._outcome.errors.append(PvloadError(text, hint=f"see {kept}"))

@@ -21,7 +21,7 @@ from pvload.run.progress import LineDisplay
 from pvload.run.supervisor import CAMERA_WARNING, Outcome, Patience, Supervisor, limit_s
 
 CHILD = """
-import json, pathlib, signal, sys, time
+import json, os, pathlib, signal, subprocess, sys, time
 if sys.argv[2] == "mute":
     time.sleep(60)
 folder, deaf = pathlib.Path(sys.argv[1]), sys.argv[2] == "deaf"
@@ -35,6 +35,10 @@ signal.signal(signal.SIGINT, signal.SIG_IGN if deaf else end)
 (folder / "spool" / "worker-0").mkdir(parents=True)
 print(json.dumps({"is": "began", "run_dir": str(folder), "run": "0" * 32, "spool": str(folder / "spool")}), flush=True)
 print("a line of Locust's log", file=sys.stderr, flush=True)
+if sys.argv[2] == "dies":
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    (folder / "worker").write_text(str(worker.pid))
+    os.kill(os.getpid(), signal.SIGKILL)
 time.sleep(60)
 """
 
@@ -87,6 +91,22 @@ def test_a_child_that_does_not_end_when_told_is_killed_and_the_run_is_invalid(ca
     assert outcome.report == case.run_dir / "report.txt"
     assert CAMERA_WARNING in case.said.getvalue()
     assert not (case.run_dir / "spool").exists()
+
+
+def test_a_child_that_dies_leaves_no_worker_and_the_report_is_shown(case: _Case) -> None:
+    """Workers hold its stdout and would do so until they miss it."""
+    outcome = case.run("dies", Patience())
+    assert (outcome.exit_code, outcome.report) == (4, case.run_dir / "report.txt")
+    assert "without a verdict (signal 9)" in str(outcome.errors[0])
+    worker = int((case.run_dir / "worker").read_text())
+    until(lambda: not _lives(worker), 5, "the worker is gone")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def test_a_child_that_never_begins_is_killed(case: _Case) -> None:
