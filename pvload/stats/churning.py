@@ -26,7 +26,7 @@ def churn_of(
 ) -> tuple[Churn, ...]:
     """One entry for each population that churns by plan, or whose subscribers left or opened more than once."""
     refused = _refused_after_leaving(there, config)
-    after = _streams_after(senders, there, end_ns)
+    after = _streams_after(senders, there, config, end_ns)
     found = []
     for population in sorted({there.population(at) for at in np.unique(there.rows["subscriber"])}):
         members = [at for at in range(len(there.names)) if there.population(at) == population]
@@ -97,28 +97,38 @@ def _refused_after_leaving(there: Comings, config: FoldConfig) -> Int64s:
         return np.zeros(rows.size, np.int64)
     held = rows["accepted_ns"] >= 0
     open_for_good = np.where(rows["ended_ns"] >= 0, rows["ended_ns"], 2**62)
-    linger = np.full(rows.size, GRACE_NS)
-    hanging = there.styles == Abort.HALF_OPEN
-    if hanging.any():
-        longest = max((plan.half_open_ns for plan in config.populations.values()), default=0)
-        linger[hanging] += longest
-    begins, ends = np.sort(rows["opened_ns"][held]), np.sort((open_for_good + linger)[held])
+    begins, ends = np.sort(rows["opened_ns"][held]), np.sort((open_for_good + _linger_ns(there, config))[held])
     at = rows["opened_ns"]
     places = np.searchsorted(begins, at, side="right") - np.searchsorted(ends, at, side="right")
     found: Int64s = (turned & (places < config.streams_per_client)).astype(np.int64)
     return found
 
 
-def _streams_after(senders: list[SenderFold], there: Comings, end_ns: int) -> int | None:
-    """Streams that the server's log shows begun and not ended at the run's end, less ours that were open then."""
-    change = seen = 0
+def _streams_after(senders: list[SenderFold], there: Comings, config: FoldConfig, end_ns: int) -> int | None:
+    """Streams that the server's log shows begun and not ended at the run's end, less ours that were open then.
+
+    A stream that came or went in the last second may be in the log or not yet: where that leaves room for 0, it is 0.
+    """
+    least = most = seen = 0
     for sender in senders:
-        company, offset = sender.company, sender.account.clock.axis_offset_ns
-        lines = company.stream_lines
-        if lines.count and not (company.stream_lines_whole and lines.count == lines.rows.size):
+        lines = sender.company.stream_lines
+        if not lines.whole:
             return None
-        change += int(lines.rows["change"][lines.rows["at_ns"] + offset <= end_ns].sum())
-        seen += lines.count
-    ended = there.rows["ended_ns"]
-    ours = (there.rows["accepted_ns"] >= 0) & ((ended < 0) | (ended > end_ns - GRACE_NS))
-    return change - int(np.count_nonzero(ours)) if seen else None
+        by_log = lines.open_at(end_ns - sender.account.clock.axis_offset_ns)
+        least, most, seen = least + by_log.least, most + by_log.most, seen + lines.count
+    if not seen:
+        return None
+    rows = there.rows[there.rows["accepted_ns"] >= 0]
+    ended = np.where(rows["ended_ns"] >= 0, rows["ended_ns"], 2**62)
+    linger = _linger_ns(there, config)[there.rows["accepted_ns"] >= 0]
+    most -= int(np.count_nonzero((rows["accepted_ns"] <= end_ns - GRACE_NS) & (ended > end_ns)))
+    least -= int(np.count_nonzero(ended + linger > end_ns))
+    return max(least, 0) + min(most, 0)
+
+
+def _linger_ns(there: Comings, config: FoldConfig) -> Int64s:
+    """How long after each call's end its place may still be taken."""
+    linger = np.full(there.rows.size, GRACE_NS)
+    longest = max((plan.half_open_ns for plan in config.populations.values()), default=0)
+    linger[there.styles == Abort.HALF_OPEN] += longest
+    return linger

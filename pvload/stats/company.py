@@ -14,6 +14,7 @@ import numpy as np
 from pvload.stats.call import CallFold
 from pvload.stats.call_rows import ROW, ROWS, End, Names, RowList
 from pvload.stats.machines import Machines
+from pvload.stats.stream_lines import StreamLines
 from pvload.stats.texts import Texts
 from pvload.stats.witness import LogTally
 from pvload.wire.codes import LogClass, NoteClass, StateFlag
@@ -25,15 +26,11 @@ STREAM_ENDS: Final = 1000
 FLAG_RUNS: Final = 10_000
 FLAG_GAP_NS: Final = 10_000_000_000
 """States further apart than this are two runs: between them nobody looked."""
-STARTING: Final = "Starting tap-based frame stream forwarding task"
-"""One of the two lines that a subscription has."""
 
 LEAVE: Final = np.dtype(
     [("subscriber", "<i8"), ("number", "<i8"), ("style", "<i8"), ("device", "<i8"), ("at_ns", "<i8")]
 )
 """One LEFT record; subscriber and device: places in `Company.names`."""
-STREAM_LINE: Final = np.dtype([("at_ns", "<i8"), ("change", "<i8")])
-"""A line that tells of a stream's beginning (1) or end (-1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +83,7 @@ class Company:
         self.flags: dict[str, FlagRuns] = {}
         self.stream_ends: list[StreamEndLine] = []
         """The first thousand."""
-        self.stream_lines = RowList(STREAM_LINE, LEAVES)
-        """Streams begun and ended by the daemon's log."""
-        self.stream_lines_whole = True
-        """None of those lines was left out."""
+        self.stream_lines = StreamLines()
         self.synthetic: tuple[int, str] | None = None
         self.hidden = ""
         """Classes that the log's level hides, joined by ", "."""
@@ -150,13 +144,12 @@ class Company:
         match int(row["code"]):
             case LogClass.SYNTHETIC if self.synthetic is None:
                 self.synthetic = (at_ns, texts.text(int(row["line"])))
+            case LogClass.READY:
+                self.stream_lines.ready(at_ns, texts.text(int(row["line"])))
             case LogClass.SUBSCRIBE:
-                if STARTING in texts.text(int(row["line"])):
-                    self.stream_lines.add((at_ns, 1))
-                self.stream_lines_whole &= int(row["suppressed"]) == 0
+                self.stream_lines.subscribed(at_ns, texts.text(int(row["line"])), int(row["suppressed"]))
             case LogClass.STREAM_END:
-                self.stream_lines.add((at_ns, -1))
-                self.stream_lines_whole &= int(row["suppressed"]) == 0
+                self.stream_lines.ended(at_ns, int(row["suppressed"]))
                 account = stream_end(texts.text(int(row["line"])))
                 if account is not None and len(self.stream_ends) < STREAM_ENDS:
                     self.stream_ends.append(StreamEndLine(at_ns, account))

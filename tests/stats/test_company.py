@@ -294,6 +294,46 @@ def test_the_servers_count_of_streams_comes_back_to_base_or_not() -> None:
         assert summary(run, log, config=CHURNING).around.churn[0].server_streams_after == left_over
 
 
+@pytest.mark.parametrize("left_over", [0, 3])
+def test_streams_in_the_log_are_counted_though_lines_were_held_back_and_calls_ended_with_the_run(
+    left_over: int,
+) -> None:
+    """30 clients come in a second and leave half a second before the run's end; one record stands for many lines."""
+    begun = ("INFO x: Registered gRPC stream observer", "INFO x: Starting tap-based frame stream forwarding task")
+    log, run = Stream(2, role="monitor"), Stream().wanted(0.0, rate=10.0)
+    for at in range(30):
+        run.open(1.0 + at / 100, at, ordinal=at)
+    for at in range(20):
+        log.put(Kind.LOG, 1.0 + at / 200, code=LogClass.SUBSCRIBE, line=log.text(begun[at % 2]))
+    log.put(Kind.LOG, 1.3, code=LogClass.SUBSCRIBE, line=log.text(begun[1]), suppressed=39)
+    for at in range(30):
+        run.ended(9.5, at)
+    for _ in range(20):
+        log.put(Kind.LOG, 9.51, code=LogClass.STREAM_END, line=log.text(_end_line(0)))
+    log.put(Kind.LOG, 9.52, code=LogClass.STREAM_END, line=log.text(_end_line(0)), suppressed=9 - left_over)
+    for at in range(30, 32):  # two that stay beyond the run
+        run.open(9.6, at, ordinal=at)
+        for line in begun:
+            log.put(Kind.LOG, 9.6, code=LogClass.SUBSCRIBE, line=log.text(line))
+    run.open(9.9, 50, ordinal=0, number=2, headers=False).end(12.0 if left_over else 10.0)
+    (churn,) = summary(run, log, config=CHURNING).around.churn
+    assert churn.server_streams_after == left_over
+
+
+def test_streams_of_a_daemon_that_was_restarted_are_gone() -> None:
+    """It printed no end of them."""
+    log = Stream(2, role="monitor")
+    for at in (0.0, 3.0):
+        log.put(Kind.LOG, at, code=LogClass.READY, line=log.text("DAQ gRPC server (with hardware) listening on x"))
+        log.put(
+            Kind.LOG,
+            at + 0.1,
+            code=LogClass.SUBSCRIBE,
+            line=log.text("Starting tap-based frame stream forwarding task"),
+        )
+    assert summary(_two_calls(None), log, config=CHURNING).around.churn[0].server_streams_after == 0
+
+
 @pytest.mark.parametrize(
     ("what", "age_ms", "skip", "ended", "others_hz", "policy"),
     [
