@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pvload.stats.around import Cycle
+from pvload.stats.around import NOT_WATCHED, Cycle
+from pvload.stats.summary import Summary
 
 _SLOWER: Final = 2.0
 _SLOWER_BY_MS: Final = 50.0
@@ -27,12 +28,13 @@ class Attempts:
 
 
 def attempts(cycles: Sequence[Cycle]) -> Attempts:
-    """The first attempt against the later ones."""
+    """The first attempt against the later ones, of those that somebody watched."""
+    cycles = [one for one in cycles if one.outcome != NOT_WATCHED]
     if not cycles:
         return Attempts(0, 0, None, False, "")
     ordered = sorted(cycles, key=lambda one: (one.attempt, one.started_at_s))
     first, later = ordered[0], ordered[1:]
-    failed = sum(one.outcome != "ok" for one in ordered)
+    failed = sum(one.failed for one in ordered)
     differs = _difference(first, later)
     told = f"attempt {first.attempt} was {said(first)}"
     if not later:

@@ -72,7 +72,7 @@ def _cycles(summary: Summary) -> list[Finding]:
     told = attempts(cycles)
     if told.count > 1 and (told.failed or told.first_differs):
         severity = Severity.FAULT if told.failed else Severity.NOTICE
-        bad = next((one for one in cycles if one.outcome != "ok"), told.first)
+        bad = next((one for one in cycles if one.failed), told.first)
         text = f"{told.failed} of {told.count} start-stop cycles failed; {told.sentence}"
         found.append(Finding(severity, None if bad is None else bad.started_at_s, text))
     lock = lock_of(points_of(summary))

@@ -7,7 +7,7 @@ from enum import IntEnum
 from pvload.engine.context import Context, Wanting
 from pvload.errors import FormatError
 from pvload.wire import command
-from pvload.wire.codes import Abort, ChangeFlag, ChangeKind, EndReason, NoteClass, Outcome, UserChange
+from pvload.wire.codes import Abort, ChangeFlag, ChangeKind, EndReason, NoteClass, Outcome, UserChange, Wish
 from pvload.wire.event import Kind
 
 
@@ -24,7 +24,7 @@ class Told:
         self._recorder.append(
             Kind.WANTED,
             t_ns=order.at_ns,
-            code=int(order.wanted),
+            code=Wish.RUNS if order.wanted else Wish.AWAY if order.away else Wish.STANDS,
             device=self._recorder.text_id(order.device),
             width=order.width,
             height=order.height,

@@ -38,6 +38,8 @@ class CameraState:
     def __init__(self, profile: Profile) -> None:
         self.shown = self.set = profile.camera
         self.running = False
+        self.away = False
+        """Its daemon is being restarted by plan."""
         self.stopped_ns = 0
         """Run axis: when it was last stopped within the run; 0: never."""
         self.wanted: messages.Wanted | None = None
@@ -101,17 +103,17 @@ class CameraState:
         """The daemon is a new one, and is set as at the start."""
         self.set = self.shown = self._profile.camera
 
-    def stopped(self) -> None:
-        """The plan wants no frames."""
-        self.running = False
+    def stopped(self, *, away: bool = False) -> None:
+        """The plan wants no frames; away: since the daemon is being restarted."""
+        self.running, self.away = False, away
 
     def went_on(self) -> None:
         """It was to be stopped and was not: frames show what they showed."""
-        self.running = True
+        self.running, self.away = True, False
 
     def started(self) -> None:
         """The plan wants frames, of whatever was set before."""
-        self.running, self.shown = True, self.set
+        self.running, self.away, self.shown = True, False, self.set
 
     def word(self, run: str, at_ns: int) -> messages.Wanted:
         """What every engine is to know from at_ns (run axis) on."""
@@ -121,6 +123,7 @@ class CameraState:
             device=plan.device,
             at_ns=at_ns,
             wanted=self.running,
+            away=self.away,
             rate_hz=plan.rate_hz,
             width=plan.width,
             height=plan.height,

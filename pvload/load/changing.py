@@ -177,11 +177,16 @@ class CameraTurn:
             raise CameraError("camera_was_running", f"StartStream: {said_of(answered)}")
         return answered
 
-    def not_wanted(self) -> None:
-        """The camera is about to stop by plan, by something else than StopStream."""
+    def away(self) -> None:
+        """The daemon is about to be restarted by plan: nothing is due, and what ends or fails is nobody's failure."""
         self.running = False
-        self._wants(False)
+        self._wants(False, away=True)
         self._stopped_ns = 0
+
+    def back(self, *, running: bool) -> None:
+        """What ends or fails from here on counts again; running: so do frames that do not come."""
+        self.running = running
+        self._wants(running)
 
     def restart(self) -> None:
         """Stops and starts it."""
@@ -242,8 +247,8 @@ class CameraTurn:
             return at_ns - self._engine.clock_offset_ns
         return 0
 
-    def _wants(self, wanted: bool, *, went_on: bool = False) -> None:
-        word = messages.Wants(run=self._run.id, wanted=wanted, went_on=went_on, at_ns=self._now_ns())
+    def _wants(self, wanted: bool, *, away: bool = False, went_on: bool = False) -> None:
+        word = messages.Wants(run=self._run.id, wanted=wanted, away=away, went_on=went_on, at_ns=self._now_ns())
         self._station.tell(word)
 
     def _stop_call(self) -> command.Answered:

@@ -146,5 +146,5 @@ class DirectorChanges:
         elif word.wanted:
             run.camera.started()
         else:
-            run.camera.stopped()
+            run.camera.stopped(away=word.away)
         self._stations.say_all(run.able, run.camera.word(run.id, word.at_ns))

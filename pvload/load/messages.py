@@ -215,6 +215,7 @@ class Wanted:
     device: str
     at_ns: int
     wanted: bool = True
+    away: bool = False
     rate_hz: float
     width: int
     height: int
@@ -474,6 +475,8 @@ class Wants:
     run: str
     wanted: bool
     at_ns: int
+    away: bool = False
+    """It stops because its daemon is about to be restarted."""
     went_on: bool = False
     """It was to be stopped and was not: what was set meanwhile shows no more than before."""
 

@@ -319,21 +319,32 @@ class Timeline:
 
     def _restart_daemon(self) -> Done:
         """Stops the daemon, starts it, sets the camera as at the start, and starts it if it ran."""
-        run, station = self._run, self._station
-        with camera_turn(station, run) as turn:
+        with camera_turn(self._station, self._run) as turn:
             was_running = turn.running
-            turn.not_wanted()
-            timeout_s = run.profile.target.start_within + BACK_TIMEOUT_S
-            back: messages.DaemonBack = station.ask(
-                lambda token: messages.AskDaemon(run=run.id, token=token), timeout_s=timeout_s
-            )
-            if back.failed:
-                return Done("failed", back.failed)
-            self._await_answer()
-            CameraSteps(self._engine, run.profile, station.clock).set_again()
-            if was_running:
-                turn.start()
-        return Done("done", f"it had ended with {back.exit_status}")
+            turn.away()
+            try:
+                status = self._renewed_daemon()
+                if was_running:
+                    turn.start()
+                else:
+                    turn.back(running=False)
+            except ChildError:
+                turn.back(running=was_running)
+                raise
+        return Done("done", f"it had ended with {status}")
+
+    def _renewed_daemon(self) -> int:
+        """Another one that answers and is set as at the start; the exit status of the one before it."""
+        run, station = self._run, self._station
+        timeout_s = run.profile.target.start_within + BACK_TIMEOUT_S
+        back: messages.DaemonBack = station.ask(
+            lambda token: messages.AskDaemon(run=run.id, token=token), timeout_s=timeout_s
+        )
+        if back.failed:
+            raise ChildError(back.failed)
+        self._await_answer()
+        CameraSteps(self._engine, run.profile, station.clock).set_again()
+        return back.exit_status
 
     def _await_answer(self) -> None:
         """Until the engine's own connection has found the new daemon."""

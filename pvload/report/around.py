@@ -82,7 +82,7 @@ def cycling(summary: Summary) -> list[str]:
 
 def _shown(cycles: Sequence[Cycle]) -> list[Cycle]:
     """The first half of a table's rows, the failed ones up to the other half, and the last one; by attempt."""
-    failed = [one for one in cycles if one.outcome != "ok"][: _ROWS // 2 - 1]
+    failed = [one for one in cycles if one.failed][: _ROWS // 2 - 1]
     chosen = dict.fromkeys([*cycles[: _ROWS // 2], *failed, cycles[-1]])
     return sorted(chosen, key=lambda one: (one.attempt, one.started_at_s))
 

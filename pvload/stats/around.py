@@ -8,7 +8,7 @@ finds nothing states over what it looked, so that a reader can tell "none in thi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from pvload.stats.quantiles import Quantiles
 
@@ -24,6 +24,10 @@ ChangeOutcome = Literal[
     "answered",  # answered OK; frames cannot show it, or nobody looked
     "not_judged",  # no stream was open to see it, or the run ended too soon
 ]
+
+
+NOT_WATCHED: Final = "not watched"
+"""Outcome of a start-stop cycle in which no stream was open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +352,12 @@ class Cycle:
     stop_ms: float | None
     captured: int | None
     outcome: str
-    """ok | no frames | stalled | refused: ... | hung"""
+    """ok | no frames | stalled | refused: ... | hung | not watched (no stream was open in it)"""
+
+    @property
+    def failed(self) -> bool:
+        """It did not give its frames though somebody was there to have them."""
+        return self.outcome not in ("ok", NOT_WATCHED)
 
 
 @dataclass(frozen=True, slots=True)

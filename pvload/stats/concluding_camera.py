@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from pvload.stats.around import ActionDone, Cycle, StopProbe
+import numpy as np
+
+from pvload.stats.around import NOT_WATCHED, ActionDone, Cycle, StopProbe
 from pvload.stats.around_fold import Answer
 from pvload.stats.camera_runs import StoppedRun, WantedRun
 from pvload.stats.concluding_watchers import NS_PER_S, TO_MS, offset_of
@@ -18,6 +21,7 @@ from pvload.stats.summary import LIST_LIMIT, RunFacts
 NEAR_NS: Final = NS_PER_S
 """A plan's edge this near to the sending of a start or stop is that start's or stop's."""
 STOP_PROBE: Final = "stop-probe"
+NO_FRAMES: Final = "no frames"
 NEVER: Final = frozenset({"DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE"})
 
 
@@ -108,9 +112,28 @@ def cycles_of(senders: list[SenderFold], facts: RunFacts, config: FoldConfig) ->
             attempt, daemon = (attempt + 1, daemon) if life == daemon else (1, life)
             after = own[place + 1] if place + 1 < len(own) else None
             stop = after if after is not None and after.method == "StopStream" else None
-            found.append(_cycle(attempt, (call, stop), runs, facts, config))
+            cycle = _cycle(attempt, (call, stop), runs, facts, config)
+            if cycle.outcome == NO_FRAMES:
+                until_ns = facts.end_ns if after is None else after.sent_ns
+                watched = _was_watched(senders, device, call.sent_ns, until_ns)
+                cycle = cycle if watched else replace(cycle, outcome=NOT_WATCHED)
+            found.append(cycle)
     found.sort(key=lambda cycle: (cycle.started_at_s, cycle.attempt))
     return tuple(found[:LIST_LIMIT])
+
+
+def _was_watched(senders: list[SenderFold], device: str, begin_ns: int, end_ns: int) -> bool:
+    """Whether any stream of the device was open at any moment between the two, as far as calls are kept."""
+    for sender in senders:
+        company, offset = sender.company, offset_of(sender)
+        calls = company.calls
+        if calls.count > calls.rows.size:
+            return True
+        rows = calls.rows[calls.rows["device"] == company.names.place(device)]
+        ended = np.where(rows["ended_ns"] >= 0, rows["ended_ns"] + offset, end_ns)
+        if ((rows["accepted_ns"] >= 0) & (rows["accepted_ns"] + offset < end_ns) & (ended > begin_ns)).any():
+            return True
+    return False
 
 
 def _daemon_starts(sender: SenderFold) -> list[int]:
@@ -165,7 +188,7 @@ def _outcome(start: Answer, stop: Answer | None, *, stalled: bool, framed: bool)
     if start.refused:
         return f"refused: {start.details or start.status}"
     if not framed:
-        return "no frames"
+        return NO_FRAMES
     return "stalled" if stalled else "ok"
 
 

@@ -126,7 +126,9 @@ def _again(one: _Joined, sender: SenderFold, planned: Planned, views: dict[str, 
 
 
 def _earliest(one: _Joined) -> int:
-    return min((seen.effect_ns for seen in one.seen.values() if seen.effect_ns is not None), default=one.at_ns)
+    """The first frame that showed something new."""
+    news = (seen.effect_ns for seen in one.seen.values() if seen.effect_ns is not None and not seen.already)
+    return min(news, default=one.at_ns)
 
 
 def _first_answer(one: _Joined) -> Answer | None:
@@ -137,7 +139,7 @@ def _first_answer(one: _Joined) -> Answer | None:
 
 def _change(one: _Joined, facts: RunFacts) -> Change:
     planned, answer = one.planned, _first_answer(one)
-    effects = [seen.effect_ns for seen in one.seen.values() if seen.effect_ns is not None]
+    effects = [seen.effect_ns for seen in one.seen.values() if seen.effect_ns is not None and not seen.already]
     again = one.again.effect_ns if one.again is not None else None
     answered = answer is not None and answer.status not in UNANSWERED
     return Change(
@@ -163,7 +165,7 @@ def _change(one: _Joined, facts: RunFacts) -> Change:
 def _effect(name: str, seen: ChangeSeen, at_ns: int) -> ChangeEffect:
     return ChangeEffect(
         subscriber=name,
-        effect_after_ms=None if seen.effect_ns is None else (seen.effect_ns - at_ns) * TO_MS,
+        effect_after_ms=None if seen.effect_ns is None or seen.already else (seen.effect_ns - at_ns) * TO_MS,
         frames_before_effect=seen.before,
         missing=seen.missing,
         longest_gap_s=seen.longest_ns / NS_PER_S,

@@ -49,6 +49,10 @@ VIEWER: Final = "viewer"
 """The role of a process that is there to be killed."""
 NO_CALL: Final = 2**32 - 1
 KILLED: Final = int(Abort.KILLED)
+RECONNECTED_NS: Final = 1_000_000_000
+"""An engine's connection finds a daemon that is back within so long."""
+RESTART: Final = "restart"
+"""Who ended a call that ended, or was refused, while its daemon was being restarted by plan."""
 _STYLES: Final = {style.value: style.name.lower() for style in Abort}
 _ENDS: Final = {EndedBy.SERVER: End.SERVER, EndedBy.ORDER: End.ORDER}
 _ENDED_BY: Final = {
@@ -307,6 +311,11 @@ class SenderFold:
             call.close(t_ns, by_server=by is EndedBy.SERVER)
             self._ended(call, by, closed)
             if by is EndedBy.SERVER and t_ns <= closed:
+        if by is EndedBy.SERVER and self.basis.timeline.edges(call.opening.device).away_at(closed):
+            call.close(t_ns)
+            self._ended(call, by, closed)
+            self._keep(call, t_ns, RESTART, End.OTHER, status_name(status), details)
+            return
                 _server_ended(call, status)
         self._keep(call, t_ns, _ENDED_BY[by], end, status_name(status), details)
 
@@ -387,6 +396,8 @@ class SenderFold:
 
     def _user(self, row: np.void) -> None:
         change = int(row["code"])
+        if self._is_of_a_restart(kind, row):
+            return
         if change == UserChange.SPAWNED:
             self.account.users_spawned += 1
         elif change == UserChange.COULD_NOT_START:
@@ -394,6 +405,13 @@ class SenderFold:
         elif change == UserChange.STOPPED:
             name = f"{self.texts.text(int(row['population']))}/{int(row['ordinal'])}"
             subscriber = self.subscribers.get(name)
+    def _is_of_a_restart(self, kind: Kind, row: np.void) -> bool:
+        """A call that failed, or a watch that ended, because its daemon was just being restarted by plan."""
+        if kind is not Kind.WATCHED and not (kind is Kind.UNARY and row["status"]):
+            return False
+        t_ns = int(row["t_ns"])
+        return any(self.basis.timeline.away_at(at_ns) for at_ns in (t_ns, t_ns - RECONNECTED_NS))
+
             if subscriber is not None and not any(call.subscriber is subscriber for call in self.calls.values()):
                 at_ns = min(int(row["t_ns"]), self.basis.timeline.close_ns)
                 subscriber.released(at_ns)

@@ -60,11 +60,16 @@ class Silence:
             self._note(at_ns - self.since, self.since)
         self.since = None
 
-    def pass_to(self, at_ns: int, edges: Edges, *, operated: bool) -> None:
-        """Goes over a time without a call: silence counts where the device was wanted."""
-        if self.since is None:
+    def pass_to(self, at_ns: int, edges: Edges, *, operated: bool, outage_ns: int | None) -> None:
+        """Goes over a time without a call: silence counts where the device was wanted.
+
+        outage_ns: when the call before was lost, None: it was not. One that was lost while the device stood is silent
+        from when the device is wanted again.
+        """
+        begin_ns = outage_ns if self.since is None else self.since
+        if begin_ns is None:
             return
-        for span in edges.spans(self.since, at_ns, operated=operated):
+        for span in edges.spans(begin_ns, at_ns, operated=operated):
             if span.wanted:
                 self.begin(span.begin_ns)
             else:
@@ -139,7 +144,7 @@ class SubscriberFold:
         self.opened += 1
         self.streaming += 1
         self.accepted = True
-        self.silence.pass_to(opened_ns, self._edges, operated=self.operated)
+        self.silence.pass_to(opened_ns, self._edges, operated=self.operated, outage_ns=self.outage_from)
         self.end_outage(opened_ns)
 
     def turned_away(self, opened_ns: int, *, accepted: bool) -> None:
@@ -178,13 +183,13 @@ class SubscriberFold:
 
     def released(self, at_ns: int) -> None:
         """Its user stopped, or closed the stream: it is not due until it opens again."""
-        self.silence.pass_to(at_ns, self._edges, operated=self.operated)
+        self.silence.pass_to(at_ns, self._edges, operated=self.operated, outage_ns=self.outage_from)
         self.silence.stop(at_ns)
         self.end_outage(at_ns)
 
     def close(self, at_ns: int, *, announced: bool) -> SilenceNote:
         """Ends the account; `announced`: by the run's end, which stops the silence for good."""
-        self.silence.pass_to(at_ns, self._edges, operated=self.operated)
+        self.silence.pass_to(at_ns, self._edges, operated=self.operated, outage_ns=self.outage_from)
         self.end_outage(at_ns)
         silence = self.silence
         tail = 0 if silence.since is None or announced else at_ns - silence.since

@@ -256,7 +256,8 @@ class Call:
     opened_at_s: float
     ended_at_s: float | None
     ended_by: str
-    """server | order | run_end | watchdog | engine | open (its end was never recorded)"""
+    """server | order | run_end | watchdog | engine | restart (of the daemon, by plan) | open (its end was never
+    recorded)"""
     status: str
     details: str
     first_frame_number: int | None

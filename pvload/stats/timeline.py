@@ -8,6 +8,7 @@ edge is found by the record's place alone, so the way records are cut into batch
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import Final
@@ -38,6 +39,8 @@ class Edge:
     binning_y: int
     exposure_ms: float
     place: int
+    away: bool = False
+    """Not wanted, and its daemon is being restarted by plan."""
     run_ns: int = 0
     """When this stretch of wanting, or of not wanting, began: edges that only change values do not begin one."""
     run: int = 0
@@ -72,6 +75,11 @@ class Edges:
         """The edge in force at at_ns; None before the first one."""
         found = bisect_right(self.edges, at_ns, key=lambda edge: edge.at_ns)
         return self.edges[found - 1] if found else None
+
+    def away_at(self, at_ns: int) -> bool:
+        """Was the device's daemon being restarted by plan?"""
+        edge = self.at(at_ns)
+        return edge is not None and edge.away
 
     def off_after(self, at_ns: int) -> int:
         """When the device is first not wanted any more after at_ns, as far as it is known; else FOREVER."""
@@ -110,9 +118,10 @@ class Lateness:
     """When and how late the generator was: disjoint spans in order of time, each with its lateness."""
 
     def __init__(self) -> None:
-        self._begin: list[int] = []
-        self._end: list[int] = []
-        self._lateness: list[int] = []
+        # Arrays: as lists of numbers the spans of a day, one a second, would take five times the memory.
+        self._begin = array("q")
+        self._end = array("q")
+        self._lateness = array("q")
 
     def told(self, begin_ns: int, end_ns: int, lateness_ns: int) -> None:
         """Adds a span; what overlaps an earlier one counts once."""
@@ -180,6 +189,10 @@ class Timeline:
     def edges(self, device: str) -> Edges:
         """The edges of `device`, made when first asked for."""
         return self.devices.setdefault(device, Edges())
+
+    def away_at(self, at_ns: int) -> bool:
+        """Was the daemon of any device being restarted by plan?"""
+        return any(edges.away_at(at_ns) for edges in self.devices.values())
 
     def wanted(self, device: str, edge: Edge) -> None:
         """Takes a WANTED record."""

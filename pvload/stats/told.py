@@ -15,7 +15,7 @@ from pvload.stats.planned_changes import Planned, Shows
 from pvload.stats.texts import Texts
 from pvload.stats.timeline import Edge
 from pvload.stats.witness import ProbeNote
-from pvload.wire.codes import ChangeFlag
+from pvload.wire.codes import ChangeFlag, Wish
 from pvload.wire.event import LAYOUTS, Kind
 
 
@@ -73,7 +73,8 @@ class Told:
             device,
             Edge(
                 at_ns=max(at_ns, edges[-1].at_ns) if edges else at_ns,
-                wanted=bool(row["code"]),
+                wanted=int(row["code"]) == Wish.RUNS,
+                away=int(row["code"]) == Wish.AWAY,
                 rate_hz=float(row["rate_hz"]),
                 width=int(row["width"]),
                 height=int(row["height"]),

@@ -20,9 +20,7 @@ NOT_REACHED: Final = frozenset(
     {"UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED", "DEADLINE_EXCEEDED", "CANCELLED"}
 )
 """Codes that say "never reached" where no stream ever opened; such a run is INVALID, and that is no error."""
-ORDERED: Final = frozenset({"order", "run_end", "watchdog", "engine", "open"})
-
-_CHANGING: Final = ("SetParameter", "SetExposure")
+ORDERED: Final = frozenset({"order", "run_end", "watchdog", "engine", "restart", "open"})
 
 
 def grpc_errors(summary: Summary, doubt: Doubt, limit: int | None) -> Judged:

@@ -52,13 +52,13 @@ def _series(growth: tuple[Growth, ...]) -> str:
 
 def failed_cycles(summary: Summary, doubt: Doubt, limit: int | None) -> Judged | None:
     """Start-stop cycles that did not give their frames."""
-    cycles = summary.around.cycles
-    if not cycles:
-        return None if limit is None else nothing("failed_cycles", "no start-stop cycle was made")
+    cycles, told = summary.around.cycles, attempts(summary.around.cycles)
+    if not told.count:
+        made = "in no start-stop cycle a stream was open" if cycles else "no start-stop cycle was made"
+        return None if limit is None else nothing("failed_cycles", made)
     if limit is None and len(cycles) == 1:
         return None  # the run's own start and stop
-    told = attempts(cycles)
-    bad = next((one for one in cycles if one.outcome != "ok"), None)
+    bad = next((one for one in cycles if one.failed), None)
     first = f", first attempt {bad.attempt}: {bad.outcome}" if bad is not None else ""
     reason = f"{told.failed} of {count(told.count, 'start-stop cycle')} failed{first}; {told.sentence}"
     figure = measured(told.failed, own_down=min(told.failed, doubt.stream_records), own_up=doubt.stream_records)

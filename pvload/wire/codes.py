@@ -27,6 +27,15 @@ class Payload(IntEnum):
     REPEATED_IMAGE = 5
 
 
+class Wish(IntEnum):
+    """What the plan wants of a device (`code` of a WANTED record)."""
+
+    STANDS = 0
+    RUNS = 1
+    AWAY = 2
+    """It stands because its daemon is being restarted by plan."""
+
+
 class EndedBy(IntEnum):
     """Who ended a call (`code` of an ENDED record)."""
 

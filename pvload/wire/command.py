@@ -113,6 +113,8 @@ class Wanted:
     device: str
     at_ns: int
     wanted: bool
+    away: bool = False
+    """Not wanted because its daemon is being restarted by plan: what ends meanwhile is nobody's failure."""
     rate_hz: float = 0.0
     width: int = 0
     height: int = 0

@@ -12,7 +12,7 @@ from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
 from pvload.stats.summary import Summary
 from pvload.wire.batch import Hello
-from pvload.wire.codes import Abort, EndedBy, FrameFlag
+from pvload.wire.codes import Abort, EndedBy, FrameFlag, Wish
 from pvload.wire.event import Kind, Records, decode, encode, encode_text
 
 MS = 1_000_000
@@ -44,10 +44,17 @@ class Stream:
         return self
 
     def wanted(
-        self, at: float | int, *, on: bool = True, rate: float = 0.0, device: str = "cam", **plan: Any
+        self,
+        at: float | int,
+        *,
+        on: bool = True,
+        away: bool = False,
+        rate: float = 0.0,
+        device: str = "cam",
+        **plan: Any,
     ) -> Stream:
         ref = self.text(device)
-        return self.put(Kind.WANTED, at, code=int(on), device=ref, rate_hz=rate, **plan)
+        return self.put(Kind.WANTED, at, code=Wish.AWAY if away else int(on), device=ref, rate_hz=rate, **plan)
 
     def open(
         self,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pvload.diagnose.cycles import attempts
 from pvload.profiles.schema import Profile
 from pvload.stats.config import FoldConfig, fold_config
 from pvload.stats.counters import STAMPS, CounterSet, Stamps
@@ -256,6 +257,24 @@ def test_cycles_by_attempt_since_the_daemons_start() -> None:
     assert (good.stop_ms, good.longest_gap_s) == (pytest.approx(100.0), pytest.approx(0.1))
     assert stalled.longest_gap_s == pytest.approx(3.1)
     assert (last.stop_ms, last.captured, last.frames) == (None, None, 10)
+
+
+def test_a_cycle_without_an_open_stream_says_nothing_of_the_camera() -> None:
+    """The viewer's call ends in the first cycle and the next begins in the third."""
+    stream = AroundStream()
+    stream.wanted(0.0, on=False).open(0.0)
+    for at in (1.0, 4.0, 7.0):
+        stream.unary(at, at + 0.1, "StartStream").wanted(at, rate=10.0)
+        if at == 1.0:
+            stream.frames(1.5, 0.1, 5).ended(2.0, by=EndedBy.SERVER, status=14, frames=5)
+        if at == 7.0:
+            stream.open(7.5, 2, number=2)
+        stream.unary(at + 2, at + 2.1, "StopStream").wanted(at + 2, on=False)
+    around = summary(stream.end(10.0)).around
+    assert [one.outcome for one in around.cycles] == ["ok", "not watched", "no frames"]
+    assert [one.failed for one in around.cycles] == [False, False, True]
+    told = attempts(around.cycles)
+    assert (told.count, told.failed) == (2, 1)
 
 
 def test_a_stop_probe_takes_its_time_and_frames_take_theirs() -> None:

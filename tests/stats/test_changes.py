@@ -170,6 +170,7 @@ def test_a_change_to_what_frames_show_already_is_answered() -> None:
     found = summary(stream.end(25.2), config=CONFIG).around.changes
     assert [change.outcome for change in found.listed] == ["ignored", "answered"]
     assert found.effect_ms.n == 0
+    assert [change.effect_after_ms for change in found.listed] == [None, None]
 
 
 @pytest.mark.parametrize(("silence", "outcome"), [(2.5, "killed"), (1.5, "not_judged")])

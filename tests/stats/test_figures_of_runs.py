@@ -14,6 +14,7 @@ from pvload.stats.opening import decimated
 from pvload.stats.summary_json import to_json
 from pvload.wire.codes import EndedBy, LogClass, NoteClass, UserChange
 from pvload.wire.event import Kind
+from tests.stats.around_stream import AroundStream
 from tests.stats.stream import MS, T0, S, Stream, fold, summary
 
 
@@ -108,6 +109,35 @@ def test_outages_that_nobody_ordered_are_due_to_the_subscriber_and_to_no_call() 
         assert (figures.open_s, figures.outages_s, figures.stalls.count) == (4.0, 6.0, 0)
     assert sum(window.due_s for window in found.subscribers[0].windows) == pytest.approx(10.0)
     assert [call.figures.due_s for call in found.calls] == pytest.approx([2.0, 0.0, 2.0])
+
+
+def test_a_call_lost_while_the_camera_stood_is_silent_from_its_start_on() -> None:
+    """Stopped at 2 s, lost at 3 s, wanted again from 4 s to 5 s and from 6 s on, open again at 9 s, a frame at 9.5 s."""
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 19).wanted(2.0, on=False)
+    stream.ended(3.0, by=EndedBy.SERVER, status=14, frames=19).wanted(4.0, rate=10.0)
+    stream.wanted(5.0, on=False).wanted(6.0, rate=10.0).open(9.0, 2, number=2).frames(9.5, 0.1, 10, 2)
+    found = summary(stream.end(10.45))
+    assert (found.run.longest_silence_s, found.run.stalls.count) == (pytest.approx(3.5), 0)
+    assert (found.run.unexpected_ends, found.run.due_s) == (1, pytest.approx(2 + 1 + 4.45))
+
+
+def test_what_ends_while_the_daemon_is_restarted_by_plan_is_nobodys_failure() -> None:
+    """Away from 2 to 4 s: streams and calls fail; it counts again from 4 s on, and so do the frames that do not come."""
+    stream = AroundStream()
+    stream.wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20).watching(1.0)
+    stream.wanted(2.05, on=False, away=True).ended(2.2, by=EndedBy.SERVER, status=14, frames=20)
+    stream.put(Kind.WATCHED, 2.2, ref=50, code=EndedBy.SERVER, status=14)
+    stream.unary(2.5, 2.6, "GetDaemonInfo", status=14).unary(2.7, 2.8, "Check", by="health", status=14)
+    stream.open(3.0, 2, number=2, headers=False).ended(3.1, 2, by=EndedBy.SERVER, status=14)
+    stream.wanted(4.0, rate=10.0).open(5.0, 3, number=3).frames(5.1, 0.1, 10, 3)
+    stream.unary(8.0, 8.1, "Check", by="health", status=14)
+    stream.ended(8.2, 3, by=EndedBy.SERVER, status=14, frames=10)
+    found = summary(stream.end(9.0))
+    assert (found.run.errors, found.run.unexpected_ends) == ({"UNAVAILABLE": 1}, 1)
+    assert [call.ended_by for call in found.calls] == ["restart", "restart", "server"]
+    assert (found.unary, [one.failed for one in found.around.calls]) == ((), [{"UNAVAILABLE": 1}])
+    assert found.around.watchers[0].ended == ""
+    assert found.run.longest_silence_s == pytest.approx(3.0), "from the last frame to the end; 1.1 s after the restart"
 
 
 @pytest.mark.parametrize(
