@@ -6,9 +6,12 @@ from itertools import groupby
 from typing import Final
 
 from pvload.diagnose.finding import AROUND_S, Finding, Severity, first_line, names
+from pvload.stats.around import ActionDone
 from pvload.stats.summary import Call, Summary
 
 DIED_WITHIN_S: Final = 2.0
+RESTARTED: Final = "restart the daemon"
+"""The text of that action of the timeline."""
 
 
 def ends(summary: Summary) -> list[Finding]:
@@ -28,6 +31,39 @@ def ends(summary: Summary) -> list[Finding]:
                 _death(summary, together, at_s) if status == "UNAVAILABLE" else _ended(summary, together, at_s)
             )
     return found
+
+
+def restarts(summary: Summary) -> list[Finding]:
+    """What the timeline's restarts of the daemon ended, and when those subscribers had their streams again."""
+    return [
+        told for one in summary.around.actions if one.text == RESTARTED and (told := _restart(summary, one)) is not None
+    ]
+
+
+def _restart(summary: Summary, done: ActionDone) -> Finding | None:
+    begun_s = done.at_s if done.due_s is None else done.due_s
+    ended = [
+        call.ended_at_s
+        for call in summary.calls
+        if call.ended_by == "restart" and call.ended_at_s is not None and _had(call) and call.ended_at_s <= done.at_s
+    ]
+    at_s = min((one for one in ended if one >= begun_s), default=None)
+    if at_s is None:
+        return None
+    gone = {call.subscriber for call in summary.calls if call.ended_by == "restart" and call.ended_at_s in ended}
+    later: dict[str, float] = {}
+    for call in summary.calls:
+        if call.subscriber in gone and call.opened_at_s > at_s and _had(call):
+            later[call.subscriber] = min(call.opened_at_s, later.get(call.subscriber, call.opened_at_s))
+    never = gone - later.keys()
+    text = f"the timeline restarted the daemon, which was back after {done.at_s - at_s:.1f} s; "
+    text += f"{len(gone)} stream{'s' * (len(gone) > 1)} ended with it, "
+    if never:
+        text += f"{names(never)} not open again before the run's end"
+        return Finding(Severity.FAULT, at_s, text, max(0.0, summary.facts.length_s - at_s))
+    until_s = max(later.values())
+    text += f"open again {max(0.0, until_s - done.at_s):.1f} s after that"
+    return Finding(Severity.NOTICE, at_s, text, until_s - at_s)
 
 
 def was_open(call: Call, at_s: float) -> bool:

@@ -14,7 +14,7 @@ from pvload.diagnose.calls import calls
 from pvload.diagnose.changes import changes
 from pvload.diagnose.company import company
 from pvload.diagnose.daemon import daemon
-from pvload.diagnose.ends import ends, never_opened
+from pvload.diagnose.ends import ends, never_opened, restarts
 from pvload.diagnose.finding import Finding, Severity
 from pvload.diagnose.stalls import silent, stalls
 from pvload.stats.summary import Figures, Hole, Interval, Summary
@@ -46,6 +46,7 @@ def findings(summary: Summary) -> tuple[Finding, ...]:
     silences = stalls(summary)
     found = [
         *ends(summary),
+        *restarts(summary),
         *silences,
         *silent(summary),
         *_producers(summary),

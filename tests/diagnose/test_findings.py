@@ -7,7 +7,7 @@ import pytest
 from pvload.diagnose.finding import Severity, log_around
 from pvload.diagnose.findings import findings
 from pvload.stats.config import FoldConfig
-from pvload.wire.codes import EndedBy, LogClass, NoteClass
+from pvload.wire.codes import EndedBy, LogClass, NoteClass, Outcome
 from pvload.wire.event import Kind
 from tests.stats.stream import MS, T0, Stream, summary
 
@@ -29,6 +29,26 @@ def test_all_streams_silent_at_once_is_the_producer() -> None:
     assert worst.severity is Severity.FAULT
     assert "producer stood still" in worst.text
     assert worst.at_s == 3.0
+
+
+@pytest.mark.parametrize(
+    ("back", "severity", "words"),
+    [
+        (True, Severity.NOTICE, "1 stream ended with it, open again 1.0 s after that"),
+        (False, Severity.FAULT, "viewer/0 not open again before the run's end"),
+    ],
+)
+def test_a_restart_by_the_timeline_is_told_as_one(back: bool, severity: Severity, words: str) -> None:
+    stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20)
+    stream.wanted(2.05, on=False, away=True).ended(2.2, by=EndedBy.SERVER, status=14, frames=20)
+    stream.wanted(4.0, rate=10.0)
+    stream.put(Kind.ACTION, 4.2, due_ns=T0 + 2000 * MS, text=stream.text("restart the daemon"), code=Outcome.DONE)
+    if back:
+        stream.open(5.2, 2, number=2).frames(5.3, 0.1, 10, 2)
+    found = findings(summary(stream.end(6.35)))
+    assert [(one.severity, one.at_s) for one in found] == [(severity, pytest.approx(2.2))]
+    assert found[0].text == f"the timeline restarted the daemon, which was back after 2.0 s; {words}" or not back
+    assert words in found[0].text
 
 
 def test_one_silent_stream_is_that_stream() -> None:
