@@ -120,6 +120,11 @@ class CallFold:
         self.streak.add(columns, self.gaps.stalled_at(), decimating=self.opening.max_fps > 0)
         self.subscriber.arrivals.cells.add(FRAMES, t_ns)
 
+    def pack(self) -> None:
+        """Takes less memory from now on, for no more frames will come."""
+        self.tally.pack()
+        self._aged.pack()
+
     def settle(self, until_ns: int) -> None:
         """Brings due time up to until_ns without a frame."""
         if self.accepted:

@@ -43,7 +43,7 @@ class RunFold:
 
     def finished(self, sender: bytes, total: int) -> None:
         """The sender made `total` records in all and none will follow."""
-        self._sender(sender).recorded = total
+        self._sender(sender).finished(total)
 
     def rejected(self, n: int) -> None:
         """So many messages were refused: damaged, foreign or not to be read."""

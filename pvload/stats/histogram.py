@@ -46,11 +46,13 @@ def value_of(keys: Int64s) -> npt.NDArray[np.float64]:
 class Histogram:
     """Counts of int64 values (nanoseconds). Memory is the range in use: at most 128 counters an octave."""
 
-    __slots__ = ("_counts", "_low", "maximum", "minimum", "n", "total")
+    __slots__ = ("_counts", "_low", "_packed", "maximum", "minimum", "n", "total")
 
     def __init__(self) -> None:
         self._low = 0
         self._counts: Int64s = np.zeros(0, np.int64)
+        self._packed: npt.NDArray[np.int32] | None = None
+        """Of what buckets, from `_low` on, the counts are; None: of all."""
         self.n = 0
         self.total = 0
         self.minimum: int | None = None
@@ -62,6 +64,7 @@ class Histogram:
             return
         keys = bucket_of(values)
         low, high = int(keys.min()), int(keys.max())
+        self._unpack()
         self._cover(low, high)
         part = np.bincount(keys - low)
         self._counts[low - self._low : low - self._low + part.size] += part
@@ -71,10 +74,17 @@ class Histogram:
         """Adds all that `other` counted."""
         if other.n == 0 or other.minimum is None or other.maximum is None:
             return
-        self._cover(other._low, other._low + other._counts.size - 1)
-        start = other._low - self._low
-        self._counts[start : start + other._counts.size] += other._counts
+        self._unpack()
+        places = np.arange(other._counts.size) if other._packed is None else other._packed
+        self._cover(other._low, other._low + int(places[-1]))
+        self._counts[other._low - self._low + places] += other._counts
         self._note(other.n, other.total, other.minimum, other.maximum)
+
+    def pack(self) -> None:
+        """Keeps only the buckets in use, until it is asked again: some values about zero span 40 KB of empty ones."""
+        if self._packed is None and self._counts.size:
+            used = np.flatnonzero(self._counts)
+            self._packed, self._counts = used.astype(np.int32), self._counts[used]
 
     def quantile(self, share: float) -> float | None:
         """The value at rank ceil(share * n), within 0.4 %; None without values."""
@@ -85,6 +95,7 @@ class Histogram:
         """The values at several shares at once; empty without values."""
         if self.n == 0 or self.minimum is None or self.maximum is None:
             return []
+        self._unpack()
         ranks = np.clip(np.ceil(shares * self.n), 1, self.n)
         at = np.searchsorted(np.cumsum(self._counts), ranks)
         found: list[float] = np.clip(value_of(self._low + at), float(self.minimum), float(self.maximum)).tolist()
@@ -94,6 +105,7 @@ class Histogram:
         """Half of the sum of all values lies in values above this one."""
         if self.n == 0:
             return None
+        self._unpack()
         values = value_of(np.arange(self._low, self._low + self._counts.size))
         mass = np.cumsum(np.maximum(values, 0.0) * self._counts)
         if mass[-1] <= 0:
@@ -119,6 +131,12 @@ class Histogram:
             max=(self.maximum - shift) * scale,
             relative_error=RELATIVE_ERROR,
         )
+
+    def _unpack(self) -> None:
+        if self._packed is not None:
+            counts = np.zeros(int(self._packed[-1]) + 1, np.int64)
+            counts[self._packed] = self._counts
+            self._packed, self._counts = None, counts
 
     def _note(self, n: int, total: int, minimum: int, maximum: int) -> None:
         self.n += n

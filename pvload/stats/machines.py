@@ -5,7 +5,6 @@ Samples are kept one by one up to 65,536 (18 hours of seconds); beyond that ever
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass, field
 from math import nan
 from typing import Final
@@ -26,33 +25,45 @@ TARGET: Final = "target"
 MEGABYTE: Final = 1e6
 
 
-class Samples:
-    """Rows of floats in order of time; NaN for what was not measured."""
+_SamplesState = tuple[int, int, Int64s, npt.NDArray[np.float32]]
 
-    __slots__ = ("_every", "_seen", "_times", "_values", "_width")
+
+class Samples:
+    """Rows of floats in order of time; NaN for what was not measured. Single precision.
+
+    The memory for all of them is taken with the first one: a table that fills up for a day would look like a leak.
+    """
+
+    __slots__ = ("_count", "_every", "_seen", "_times", "_values", "_width")
 
     def __init__(self, width: int) -> None:
         self._width = width
         self._every = 1
         self._seen = 0
-        self._times = array("q")
-        self._values = array("d")
+        self._count = 0
+        self._times = np.zeros(0, np.int64)
+        self._values = np.zeros((0, width), np.float32)
 
     def add(self, at_ns: int, *values: float) -> None:
         """Takes one row."""
         if self._seen % self._every == 0:
-            if len(self._times) == SAMPLES:
+            if self._seen == 0:
+                # Ones and not zeros: a page of zeros is no memory until it is written.
+                self._times, self._values = np.ones(SAMPLES, np.int64), np.ones((SAMPLES, self._width), np.float32)
+            elif self._count == SAMPLES:
                 self._every *= 2
-                self._values = array("d", self._rows()[::2].ravel().tolist())
-                self._times = self._times[::2]
+                self._count = SAMPLES // 2
+                self._times[: self._count] = self._times[::2].copy()
+                self._values[: self._count] = self._values[::2].copy()
             if self._seen % self._every == 0:
-                self._times.append(at_ns)
-                self._values.extend(values)
+                self._times[self._count] = at_ns
+                self._values[self._count] = values
+                self._count += 1
         self._seen += 1
 
     def times(self) -> Int64s:
         """When each row was read, shape (n,)."""
-        return np.array(self._times, np.int64)
+        return self._times[: self._count]
 
     def near(self, times: Int64s, within_ns: int) -> npt.NDArray[np.float64]:
         """The row nearest to each time, shape (n, width); NaN where none is as near as within_ns."""
@@ -62,12 +73,20 @@ class Samples:
         after = np.clip(np.searchsorted(own, times), 0, own.size - 1)
         before = np.maximum(after - 1, 0)
         nearest = np.where(np.abs(own[before] - times) <= np.abs(own[after] - times), before, after)
-        rows = self._rows()[nearest]
+        rows = self._values[nearest].astype(np.float64)
         rows[np.abs(own[nearest] - times) > within_ns] = nan
         return rows
 
-    def _rows(self) -> npt.NDArray[np.float64]:
-        return np.array(self._values, np.float64).reshape(-1, self._width)
+    def __getstate__(self) -> _SamplesState:
+        """Only the rows that there are: the state is copied every few seconds."""
+        return self._every, self._seen, self.times(), self._values[: self._count]
+
+    def __setstate__(self, state: _SamplesState) -> None:
+        self._every, self._seen, times, values = state
+        self._count, self._width = values.shape
+        size = SAMPLES if self._seen else 0
+        self._times, self._values = np.empty(size, np.int64), np.empty((size, self._width), np.float32)
+        self._times[: self._count], self._values[: self._count] = times, values
 
 
 @dataclass(slots=True)

@@ -213,6 +213,14 @@ class SenderFold:
         for name, subscriber in self.subscribers.items():
             self.silences[name] = subscriber.close(end_ns, announced=announced)
 
+    def finished(self, total: int) -> None:
+        """It made so many records, and none will follow. It takes less memory from now on: there may be hundreds."""
+        self.recorded = total
+        for call in self.calls.values():
+            call.pack()
+        for subscriber in self.subscribers.values():
+            subscriber.tally.pack()
+
     @property
     def account_end_ns(self) -> int | None:
         """When the account closes; None without records."""
@@ -364,6 +372,7 @@ class SenderFold:
         self.company.call(call, -1 if ended_ns is None else ended_ns, end)
         call.subscriber.tally.merge(call.tally)
         call.subscriber.windows.merge(call.windows)
+        call.tally.pack()
         if len(self.call_notes) < LIST_LIMIT:
             self.call_notes.append(
                 CallNote(

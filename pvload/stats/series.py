@@ -15,8 +15,8 @@ from pvload.stats.histogram import Int64s
 
 LARGEST: Final = 2**48
 """A larger figure counts as this one, so that sums stay below 2^63."""
-CELLS: Final = 4096
-"""Cells kept of one series: a second each for an hour, 32 s each over a day."""
+CELLS: Final = 1024
+"""Cells kept of one series: a second each for 17 minutes, 8 s each over two hours, 128 s each over a day."""
 FIRST_CELL_NS: Final = 1_000_000_000
 
 
