@@ -101,11 +101,11 @@ class Stream:
             )
         if self._ended_by is not EndedBy.SERVER:
             return
+        self._accepted()  # what the server had said by then stands before what was done about it
         self._record_left(style)
         if style is Abort.CLEAN or self._call is None:
             self.close(EndedBy.ORDER)
             return
-        self._accepted()
         self._ended_by = EndedBy.ORDER
         if style is Abort.DROPPED:
             self._break()
