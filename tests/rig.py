@@ -240,9 +240,10 @@ class Rig:
             )
         )
 
-    def open(self, *, ordinal: int = 0, number: int = 1, stop_after_frames: int = 0) -> int:
-        """Opens a stream for subscriber (first population, ordinal) and waits for the server's headers."""
-        engine, population = self._engine, self.profile.users[0]
+    def open(self, *, users: str = "", ordinal: int = 0, number: int = 1, stop_after_frames: int = 0) -> int:
+        """Opens a stream for a subscriber of `users` (the first population) and waits for the server's headers."""
+        engine = self._engine
+        population = next(one for one in self.profile.users if users in ("", one.name))
         call_id = engine.next_id()
         engine.order(
             command.Open(
@@ -257,6 +258,8 @@ class Rig:
                 stall_ms=1000.0 * (self.profile.criteria.longest_stall_s or 2.0),
                 payload=population.payload,
                 payload_every=population.payload_every,
+                read_fps=population.read_fps,
+                pause_ms=1000 * population.pause_after_frame,
                 stop_after_frames=stop_after_frames,
             )
         )
