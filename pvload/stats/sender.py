@@ -311,6 +311,11 @@ class SenderFold:
         del self.calls[call.opening.ref]
         end = _ENDS.get(by, End.OTHER)
         closed = min(t_ns, self.basis.timeline.close_ns)
+        if by is EndedBy.SERVER and self.basis.timeline.edges(call.opening.device).away_at(closed):
+            call.close(t_ns)
+            self._ended(call, by, closed)
+            self._keep(call, t_ns, RESTART, End.OTHER, status_name(status), details)
+            return
         if by is EndedBy.SERVER and _is_refusal(call, status, details):
             call.refuse()
             call.tally.admission_refused += int(t_ns <= closed)
@@ -319,11 +324,6 @@ class SenderFold:
             call.close(t_ns, by_server=by is EndedBy.SERVER)
             self._ended(call, by, closed)
             if by is EndedBy.SERVER and t_ns <= closed:
-        if by is EndedBy.SERVER and self.basis.timeline.edges(call.opening.device).away_at(closed):
-            call.close(t_ns)
-            self._ended(call, by, closed)
-            self._keep(call, t_ns, RESTART, End.OTHER, status_name(status), details)
-            return
                 _server_ended(call, status)
         self._keep(call, t_ns, _ENDED_BY[by], end, status_name(status), details)
 
@@ -396,6 +396,8 @@ class SenderFold:
 
     def _other(self, kind: Kind, record: np.void) -> None:
         row = read(record, kind)
+        if self._is_of_a_restart(kind, row):
+            return
         if kind is Kind.USER:
             self._user(row)
         else:
@@ -403,17 +405,6 @@ class SenderFold:
             self.around.take(kind, row)
             self.company.take(kind, row, self.texts, self.account.log)
 
-    def _user(self, row: np.void) -> None:
-        change = int(row["code"])
-        if self._is_of_a_restart(kind, row):
-            return
-        if change == UserChange.SPAWNED:
-            self.account.users_spawned += 1
-        elif change == UserChange.COULD_NOT_START:
-            self.account.users_failed += 1
-        elif change == UserChange.STOPPED:
-            name = f"{self.texts.text(int(row['population']))}/{int(row['ordinal'])}"
-            subscriber = self.subscribers.get(name)
     def _is_of_a_restart(self, kind: Kind, row: np.void) -> bool:
         """A call that failed, or a watch that ended, because its daemon was just being restarted by plan."""
         if kind is not Kind.WATCHED and not (kind is Kind.UNARY and row["status"]):
@@ -421,6 +412,15 @@ class SenderFold:
         t_ns = int(row["t_ns"])
         return any(self.basis.timeline.away_at(at_ns) for at_ns in (t_ns, t_ns - RECONNECTED_NS))
 
+    def _user(self, row: np.void) -> None:
+        change = int(row["code"])
+        if change == UserChange.SPAWNED:
+            self.account.users_spawned += 1
+        elif change == UserChange.COULD_NOT_START:
+            self.account.users_failed += 1
+        elif change == UserChange.STOPPED:
+            name = f"{self.texts.text(int(row['population']))}/{int(row['ordinal'])}"
+            subscriber = self.subscribers.get(name)
             if subscriber is not None and not any(call.subscriber is subscriber for call in self.calls.values()):
                 at_ns = min(int(row["t_ns"]), self.basis.timeline.close_ns)
                 subscriber.released(at_ns)

@@ -9,7 +9,6 @@ edge is found by the record's place alone, so the way records are cut into batch
 from __future__ import annotations
 
 from array import array
-from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import Final
