@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
 
 from pvload.stats.around import MethodCalls, Storm, StormStep
 from pvload.stats.concluding_watchers import NS_PER_S, TO_MS, offset_of
@@ -11,16 +10,10 @@ from pvload.stats.config import FoldConfig
 from pvload.stats.figures import seconds
 from pvload.stats.histogram import Histogram
 from pvload.stats.sender import SenderFold
+from pvload.stats.storm_limits import KEPT_SHARE, KEPT_TIMES, Limit, Shortfall, is_saturated, limit_of
 from pvload.stats.storming import CallTally, StepTally
 from pvload.stats.summary import LIST_LIMIT, RunFacts
 from pvload.stats.witness import EXAMPLES, Moment
-
-KEPT_SHARE: Final = 0.98
-"""A rate was kept if so much of what was due was answered ..."""
-KEPT_TIMES: Final = 10.0
-"""... and its p99 stayed below so many of the first step's."""
-LIMIT_SHARE: Final = 0.05
-"""Share of the time from which on a place taken, or a late call, explains a shortfall."""
 
 
 @dataclass(slots=True)
@@ -40,9 +33,13 @@ class _Step:
     lateness_ns: int = 0
     interval_ns: int = 0
     latency: Histogram = field(default_factory=Histogram)
+    senders: dict[bytes, SenderFold] = field(default_factory=dict)
+    """Those that sent its calls."""
 
-    def add(self, ordinal: int, step: StepTally, offset_ns: int) -> None:
+    def add(self, ordinal: int, step: StepTally, sender: SenderFold) -> None:
         """One user's part."""
+        offset_ns = offset_of(sender)
+        self.senders[sender.sender] = sender
         self.begin_ns = min(self.begin_ns, step.begin_ns + offset_ns)
         self.end_ns = max(self.end_ns, step.end_ns + offset_ns)
         self.rates[ordinal] = max(step.rate_hz, self.rates.get(ordinal, 0.0))
@@ -121,7 +118,7 @@ def storms_of(
             methods[population] = max(methods.get(population, ""), storm.method)
             for at, step in enumerate(storm.steps):
                 whole = steps.setdefault(at, _Step(step.begin_ns + offset, step.end_ns + offset))
-                whole.add(ordinal, step, offset)
+                whole.add(ordinal, step, sender)
     storms = [
         _storm((population, methods[population]), [steps[at] for at in sorted(steps)], senders, facts, config)
         for population, steps in sorted(parts.items())
@@ -131,13 +128,10 @@ def storms_of(
     return tuple(storms), sorted(spans)
 
 
-Limit = Literal["nothing", "server", "generator", "undecided"]
-
-
 def _storm(
     name: tuple[str, str], steps: list[_Step], senders: list[SenderFold], facts: RunFacts, config: FoldConfig
 ) -> Storm:
-    knee, achieved, limit = _judged(steps)
+    knee, achieved, limit = _judged(steps, senders)
     return Storm(
         population=name[0],
         method=name[1],
@@ -149,7 +143,7 @@ def _storm(
     )
 
 
-def _judged(steps: list[_Step]) -> tuple[float | None, float, Limit]:
+def _judged(steps: list[_Step], senders: list[SenderFold]) -> tuple[float | None, float, Limit]:
     """The highest rate kept, the most answered per second, and whose limit it was."""
     first = steps[0].latency.quantile(0.99)
     kept = [step for step in steps if _is_kept(step, first)]
@@ -157,7 +151,7 @@ def _judged(steps: list[_Step]) -> tuple[float | None, float, Limit]:
     return (
         max((step.offered_hz for step in kept), default=None),
         max(_answered_hz(step) for step in steps),
-        "nothing" if any(step is highest for step in kept) else _limit(highest),
+        "nothing" if any(step is highest for step in kept) else _limit(highest, senders),
     )
 
 
@@ -168,15 +162,19 @@ def _is_kept(step: _Step, first_p99_ns: float | None) -> bool:
     return step.answered >= KEPT_SHARE * step.due and (p99 <= first_p99_ns or p99 < KEPT_TIMES * first_p99_ns)
 
 
-def _limit(step: _Step) -> Limit:
-    """Whose limit it was: by what took more of the time, else by whether calls were late before they were sent."""
-    held, late = step.held_share, step.late_share
-    if max(held, late) >= LIMIT_SHARE:
-        return "server" if held >= late else "generator"
-    p99 = step.latency.quantile(0.99)
-    if p99 is not None and step.answered >= KEPT_SHARE * step.due and step.lateness_ns < p99 / 2:
-        return "server"
-    return "undecided"
+def _limit(step: _Step, senders: list[SenderFold]) -> Limit:
+    return limit_of(
+        Shortfall(
+            due=step.due,
+            sent=step.sent,
+            answered=step.answered,
+            held_share=step.held_share,
+            late_share=step.late_share,
+            lateness_ns=step.lateness_ns,
+            p99_ns=step.latency.quantile(0.99),
+            saturated=is_saturated(senders, step.senders.values(), step.begin_ns, step.end_ns),
+        )
+    )
 
 
 def _answered_hz(step: _Step) -> float:

@@ -18,7 +18,7 @@ from pvload.stats.tenths import Tenths
 from pvload.wire.codes import EndedBy, Outcome
 from pvload.wire.event import Kind
 from tests.stats.around_stream import AroundStream, ns
-from tests.stats.stream import MS, T0, S, summary
+from tests.stats.stream import MS, T0, S, Stream, summary
 
 STORM = FoldConfig(kinds={"storm": "changer", "probe": "stop-probe"}, storms={"storm": "p"})
 
@@ -45,8 +45,11 @@ def test_calls_of_load_users_stand_apart_from_the_operators() -> None:
     assert calls.examples[0] == "at 2.0 s: INVALID_ARGUMENT value 5 is above 4"
 
 
-def _storm(steps: list[tuple[float, float, dict[str, int]]]) -> AroundStream:
-    """Two-second steps from 1 s on: (rate, milliseconds a call takes, fields of each OFFERED)."""
+def _storm(steps: list[tuple[float, float, dict[str, int]]], *, late_s: float = 0.0) -> AroundStream:
+    """Two-second steps from 1 s on: (rate, milliseconds a call takes, fields of each OFFERED).
+
+    late_s: how long the engine was late by the end of the last one.
+    """
     stream = AroundStream()
     stream.wanted(0.0, rate=10.0).open(0.0)
     stream.frames(0.1, 0.1, 9)
@@ -59,6 +62,8 @@ def _storm(steps: list[tuple[float, float, dict[str, int]]]) -> AroundStream:
                 stream.called(ns(at + second + call / rate), took_ms)
             stream.offered(at + second + 1.0, rate, **fields)
         at += 2.0
+    if late_s:
+        stream.put(Kind.LAG, at, interval_ns=S, lateness_ns=round(late_s * S), latest_ns=ns(at))
     stream.frames(at, 0.1, round((9.55 - at) * 10), first=frames)
     return stream
 
@@ -90,10 +95,15 @@ def test_calls_count_in_the_step_they_were_due_in_however_late_they_are_answered
 @pytest.mark.parametrize(
     ("fields", "took_ms", "limit"),
     [
-        ({"answered": 5, "held_ns": S // 2, "lateness_ns": S // 10}, 6.0, "server"),
-        ({"answered": 5, "held_ns": S // 10, "lateness_ns": S // 2}, 6.0, "generator"),
-        ({"answered": 5}, 6.0, "undecided"),
+        ({"sent": 5, "answered": 5, "held_ns": 8 * S // 10, "lateness_ns": S // 10}, 6.0, "server"),
+        ({"sent": 5, "answered": 5, "held_ns": 29 * S // 100, "lateness_ns": S}, 6.0, "generator"),
+        ({"sent": 5, "answered": 5, "held_ns": S // 10, "lateness_ns": S // 2}, 6.0, "generator"),
+        ({"sent": 5, "answered": 5, "held_ns": 6 * S // 10}, 6.0, "undecided"),
+        ({"sent": 20, "answered": 5, "held_ns": S // 10}, 6.0, "server"),
+        ({"sent": 5, "answered": 5}, 6.0, "undecided"),
         ({}, 600.0, "server"),
+        ({"lateness_ns": S // 2}, 600.0, "generator"),
+        ({"lateness_ns": S // 2, "held_ns": 6 * S // 10}, 600.0, "undecided"),
     ],
 )
 def test_whose_limit_a_shortfall_was(fields: dict[str, int], took_ms: float, limit: str) -> None:
@@ -102,6 +112,29 @@ def test_whose_limit_a_shortfall_was(fields: dict[str, int], took_ms: float, lim
     assert (storm.knee_hz, storm.limited_by) == (10.0, limit)
     assert storm.steps[1].held_share == pytest.approx(fields.get("held_ns", 0) / S)
     assert storm.steps[1].lateness_ms == pytest.approx(fields.get("lateness_ns", 0) / MS)
+
+
+@pytest.mark.parametrize(
+    ("what", "busy", "late_s", "host", "limit"),
+    [
+        ("time was left", 0.9, 0.0, "h", "server"),
+        ("all cores were busy", 0.97, 0.0, "h", "undecided"),
+        ("those of another host were", 0.97, 0.0, "other", "server"),
+        ("the engine was late", 0.5, 0.3, "h", "undecided"),
+    ],
+)
+def test_a_generator_without_time_left_lays_nothing_to_the_server(
+    what: str, busy: float, late_s: float, host: str, limit: str
+) -> None:
+    """Two cores; the step is from 3 to 5 s."""
+    short = {"sent": 5, "answered": 5, "held_ns": 8 * S // 10}
+    stream = _storm([(10.0, 5.0, {}), (20.0, 6.0, short)], late_s=late_s)
+    monitor = Stream(2, role="monitor")
+    name = monitor.text(host)
+    for second in range(9):
+        monitor.put(Kind.HOST, float(second), cpu_ns=round(2 * busy * S), cores=2, name=name)
+    (storm,) = summary(stream.end(9.6), monitor, config=STORM).around.storms
+    assert storm.limited_by == limit, what
 
 
 def test_not_even_the_first_rate_was_kept() -> None:
