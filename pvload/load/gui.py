@@ -22,7 +22,6 @@ from pvload.load.watchers import Asking
 from pvload.profiles.users import Change, Kind
 
 _log = logging.getLogger(__name__)
-HEALTH_EVERY_S: Final = 30.0
 FAILURES_LIMIT: Final = 2
 """So many in a row are a lost connection."""
 DEBOUNCE_S: Final = 0.2
@@ -33,6 +32,8 @@ class GuiViewer(StreamSubscriber, Asking):
 
     abstract = True
     kind: ClassVar[Kind] = "gui-viewer"
+    health_every_s: ClassVar[float] = 30.0
+    """Between two questions for health."""
     _run: StationRun | None = None
     _ordinal = 0
     _sending: Any = None
@@ -41,21 +42,27 @@ class GuiViewer(StreamSubscriber, Asking):
         """The stream, and the question for health beside it."""
         self._run, self._ordinal = run, seat.ordinal
         viewing = Viewing(self.station, run, self.planned(run), seat)
-        asking = gevent.spawn(self._look_after, run, seat.ordinal, viewing)
+        beside = [gevent.spawn(self._look_after, run, seat.ordinal, viewing), gevent.spawn(self.at_the_screen, run)]
         try:
             viewing.live()
         finally:
-            asking.kill(block=False)
+            gevent.killall(beside, block=False)
+
+    def at_the_screen(self, run: StationRun) -> None:
+        """What the person does besides looking, while the stream runs: nothing. For a locustfile of one's own.
+
+        Wait with `run.ending.wait(seconds)`, which says True when the run ends. The user's tasks are the stream's.
+        """
 
     def expose(self, exposure_ms: float) -> None:
-        """As a person drags the exposure: the last value of 200 ms is set. For a locustfile of one's own."""
+        """As a person drags the exposure: of values that follow each other within 200 ms the last one is set."""
         if self._sending is not None:
             self._sending.kill(block=False)
         self._sending = gevent.spawn_later(DEBOUNCE_S, self._set_exposure, exposure_ms)
 
     def _look_after(self, run: StationRun, ordinal: int, viewing: Viewing) -> None:
         failures = 0
-        while not run.ending.wait(HEALTH_EVERY_S):
+        while not run.ending.wait(self.health_every_s):
             answered = self.ask(run, ordinal, "GetDaemonInfo", {})
             failures = 0 if answered is None or answered.status == "OK" else failures + 1
             if failures >= FAILURES_LIMIT:

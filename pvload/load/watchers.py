@@ -24,7 +24,6 @@ from pvload.wire import command
 
 _log = logging.getLogger(__name__)
 CLOSE_WAIT_S: Final = 1.5
-ASK_TIMEOUT_S: Final = 5.0
 ACCEPTED_S: Final = 1.0
 """A stream that lived so long was accepted: the next pause is the first one again."""
 
@@ -145,6 +144,8 @@ class Asking(SeatedUser):
     """What asks with unary calls on a schedule."""
 
     abstract = True
+    ask_timeout_s: ClassVar[float] = 5.0
+    """How long an answer may take."""
 
     def ask_on_schedule(self, run: StationRun, ordinal: int, calls: list[tuple[str, dict[str, Any]]]) -> None:
         """Makes all `calls` at the population's rate until the run ends."""
@@ -161,7 +162,7 @@ class Asking(SeatedUser):
         """Makes one call and puts it into Locust's statistics; None: there was no engine to make it."""
         caller = Caller(population=self.population.name, ordinal=ordinal)
         try:
-            answered = engine_of(run).call_for(caller, method, arguments, timeout_s=ASK_TIMEOUT_S, due_ns=due_ns)
+            answered = engine_of(run).call_for(caller, method, arguments, timeout_s=self.ask_timeout_s, due_ns=due_ns)
         except ChildError as exc:
             _log.error("%s/%d: %s", self.population.name, ordinal, exc.message)
             run.ending.wait(0.5)
