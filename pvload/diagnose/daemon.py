@@ -56,7 +56,8 @@ def _died(summary: Summary) -> list[Finding]:
             bad = life.exit_status not in (0, None)
             if not ordered:
                 text = f"the daemon (pid {life.pid}) died: {exited(life)}"
-                text += f"; {life.details}" if life.details else ""
+                said = life.details.startswith(("exit status", "signal "))  # the same in other words
+                text += f"; {life.details}" if life.details and not said else ""
                 found.append(Finding(Severity.DEATH, life.at_s, text))
             elif bad:
                 text = f"the daemon (pid {life.pid}) was stopped and ended badly: {exited(life)}"

@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import socket
+import struct
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -31,6 +32,8 @@ STOP_TIMEOUT_S: Final = 10.0
 BEAT_S: Final = 0.05
 WATCH_BEAT_S: Final = 0.1
 LAST_LINES: Final = 5
+_BY_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: no time to linger."""
 LAST_BYTES: Final = 16_384
 """Of each log, in which the last lines are looked for."""
 STARTED, ANSWERS, ASKED_TO_STOP, GONE = range(4)
@@ -202,7 +205,19 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
 
 def _connects(host: str, port: int) -> bool:
     try:
-        with socket.create_connection((host.strip("[]"), port), timeout=1.0):
-            return True
+        with socket.create_connection((host.strip("[]"), port), timeout=1.0) as connection:
+            if not is_its_own_peer(connection):
+                return True
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _BY_RESET)
     except OSError:
-        return False
+        pass
+    return False
+
+
+def is_its_own_peer(connection: socket.socket) -> bool:
+    """Whether nobody listens there: the kernel had given our end the very port that we looked for.
+
+    Ports as high as 50051 are such ports, and one try in some ten thousand is connected to itself. Closed by a reset it
+    leaves the port free for the daemon at once.
+    """
+    return bool(connection.getsockname()[:2] == connection.getpeername()[:2])

@@ -13,7 +13,7 @@ from pvload.errors import ConfigError, PvloadError
 from pvload.load import messages
 from pvload.load.camera import fault_of
 from pvload.load.children import ChildError
-from pvload.load.daemon import Daemon
+from pvload.load.daemon import GONE, Daemon, Happened
 from pvload.load.director_run import DirectorRun, Interrupted
 from pvload.load.options import LOOPBACK
 from pvload.load.settling import canonical_of
@@ -73,9 +73,11 @@ class Opening:
         def gone(failure: ChildError) -> None:
             run.failure = run.failure or failure
 
-        run.daemon = Daemon(
-            run.profile.target, run.folder.path, self._clock, on_event=run.happened.append, on_gone=gone
-        )
+        def happened(one: Happened) -> None:
+            run.happened.append(one)
+            self._voice.daemon(0 if one.code == GONE else one.pid)
+
+        run.daemon = Daemon(run.profile.target, run.folder.path, self._clock, on_event=happened, on_gone=gone)
         run.daemon.start()
         run.processes.daemon_pid = run.daemon.pid
 
@@ -98,6 +100,9 @@ class Opening:
         address, device = run.processes.address, run.profile.target.device
         if found is None or found.status != "OK":
             said = f"{found.status} {found.details}" if found is not None else "no answer"
+            if run.failure is not None:  # the daemon that was started has ended meanwhile, and that is why
+                self._remark(node, "not_connected", run.failure.message)
+                raise run.failure
             text = f"the target {address} does not answer: {said}"
             self._remark(node, "not_connected", text)
             raise ChildError(text, hint="is the daemon running, and is this its address?")

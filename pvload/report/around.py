@@ -362,8 +362,8 @@ def growing(summary: Summary) -> list[str]:
     head = ("host", "read MB/s", "written", "busy", "in MB/s", "out MB/s", "dropped", "interrupts/s", "switches/s")
     lines += table(head, rows)
     for life in around.daemon[:_ROWS]:
-        how = f", {exited(life)}" if life.change == "gone" else ""
-        text = f"at {seconds(life.at_s)} {life.change} (pid {life.pid}){how} {life.details}".rstrip()
+        how = f", {exited(life)}" if life.change == "gone" else f" {life.details}"
+        text = f"at {seconds(life.at_s)} {life.change} (pid {life.pid}){how}".rstrip()
         lines += paragraph("  daemon", cut(text, 240), width=12)
     return lines + _log(summary)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from drive import free_port, until
 from pvload.clock import SystemClock
 from pvload.load.children import ChildError
-from pvload.load.daemon import ANSWERS, ASKED_TO_STOP, GONE, STARTED, Daemon, Happened, environment
+from pvload.load.daemon import ANSWERS, ASKED_TO_STOP, GONE, STARTED, Daemon, Happened, environment, is_its_own_peer
 from pvload.profiles.schema import Target
 from pvload.wire.log_level import RUST_LOG
 
@@ -51,6 +52,16 @@ def _listening(folder: Path, manner: str = "tame", **fields: Any) -> _Case:
     script, port = folder / "listens.py", free_port()
     script.write_text(LISTENS)
     return _Case(folder, f"{sys.executable} {script} {port} {manner}", port, **fields)
+
+
+def test_a_connection_to_itself_is_no_daemon() -> None:
+    """Our own end may be given the very port that is tried: then nobody listens there."""
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        own.connect(own.getsockname())
+        assert is_its_own_peer(own)
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as own:
+        assert not is_its_own_peer(own)
 
 
 def test_a_daemon_is_started_restarted_and_stopped(tmp_path: Path) -> None:
