@@ -42,22 +42,20 @@ def diagnose(
 
 
 def _open(path: Path) -> IO[bytes]:
-    """ConfigError if it is not there, cannot be read, or is no text."""
+    """ConfigError if it is not there, cannot be read, or is no text. A pipe will do too."""
     try:
-        file: IO[bytes] = path.open("rb")
-        head = file.read(_LOOK_BYTES)
+        file: io.BufferedReader | gzip.GzipFile = path.open("rb")
+        head = file.peek(_LOOK_BYTES)
         if head.startswith(_GZIP):
-            file.close()
-            file = gzip.open(path, "rb")  # type: ignore[assignment]  # noqa: SIM115 - closed with the others
-            head = file.read(_LOOK_BYTES)
-        file.seek(0)
+            file = gzip.GzipFile(fileobj=file)
+            head = file.peek(_LOOK_BYTES)
     except (OSError, EOFError) as exc:
         why = getattr(exc, "strerror", None) or exc
         raise ConfigError(f"{path} cannot be read: {why}") from exc
     if b"\0" in head:
         file.close()
         raise ConfigError(f"{path} is no text", hint="a daemon's log: its stdout, its stderr, or `journalctl -u` of it")
-    return file
+    return file  # type: ignore[return-value]  # it reads lines, which is all that is done with it
 
 
 def _lines(path: Path, file: IO[bytes]) -> Iterator[str]:

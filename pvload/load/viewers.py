@@ -126,10 +126,13 @@ class Viewers:
         self._free.set()
         if self._warming is not None:
             self._warming.join()
-        work = [gevent.spawn(viewer.finish) for viewer in self._slots]
-        taken = set(self._slots.values())
-        work += [gevent.spawn(self._ship, slot) for slot in self._left_behind - taken]
-        gevent.joinall(work, timeout=SHIP_TIMEOUT_S)
+        with gevent.Timeout(SHIP_TIMEOUT_S, False):
+            work = [gevent.spawn(viewer.finish) for viewer in self._slots]
+            work += [gevent.spawn(self._ship, slot) for slot in self._left_behind - set(self._slots.values())]
+            gevent.joinall(work)
+            # A process that was just being started where a killed one had been is ended unready and shipped nothing.
+            still = {slot for viewer, slot in self._slots.items() if viewer.pid}
+            gevent.joinall([gevent.spawn(self._ship, slot) for slot in self._left_behind - still])
         for viewer in list(self._slots):
             if viewer.pid:
                 viewer.kill()
@@ -205,5 +208,6 @@ class Viewers:
         try:
             viewer.start()
             viewer.finish()
+            self._left_behind.discard(slot)
         except (ChildError, OSError) as exc:
             _log.error("what a killed viewer left in slot %d could not be shipped: %s", slot, exc)

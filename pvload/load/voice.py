@@ -30,6 +30,11 @@ class Voice:
         fields = {"is": "began", "run_dir": str(folder), "run": run, "spool": str(memory_place(run))}
         self._say(fields, f"pvload: recording in {folder}, ends {ends}")
 
+    def daemon(self, pid: int) -> None:
+        """The daemon that pvload started: whoever has to kill this process must end its session; 0: it is gone."""
+        if self.supervised:
+            self._say({"is": "daemon", "pid": pid}, "")
+
     def remark(self, text: str) -> None:
         """Something a person should know and that stops nothing; an empty text is not said."""
         if text:

@@ -37,6 +37,8 @@ INTERRUPTED_EXIT_CODE: Final = 3
 INVALID_EXIT_CODE: Final = 4
 REPORT_WAIT_S: Final = 15.0
 SPOOL_WAIT_S: Final = 5.0
+DAEMON_WAIT_S: Final = 10.0
+"""From SIGINT to SIGKILL."""
 FRAMES_PATIENCE_S: Final = 30.0
 CAMERA_WARNING: Final = "the camera may still run: the next run will find it running"
 
@@ -86,6 +88,8 @@ class Supervisor:
         self._due_s = 0.0
         self._overdue = False
         self._spool: Path | None = None
+        self._daemon = 0
+        """Process and session of the daemon that the child started and has not ended yet; 0: none."""
         self._outcome = Outcome()
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._interrupts = 0
@@ -103,6 +107,7 @@ class Supervisor:
                     ended = self._follow(child)
             finally:
                 self._reap(child)
+                self._end_daemon()
             kept = self._keep_log(log_path)
         if not ended:
             self._without_verdict(child.returncode, kept)
@@ -152,7 +157,7 @@ class Supervisor:
     def _follow(self, child: subprocess.Popen[bytes]) -> bool:
         """Reads what the child says until it says no more; did it end with a verdict or a clear error?"""
         next_s, look_s = self._began_s + self._display.every_s, 0.0
-        figures, still = None, Stillness(self._stall_s)
+        figures, still, waits_said = None, Stillness(self._stall_s), False
         while True:
             try:
                 line = self._lines.get(timeout=TICK_S)
@@ -165,6 +170,9 @@ class Supervisor:
             elif child.poll() is not None:
                 return self._left_behind(child)
             self._pass_on(child)
+            if self._interrupts and not waits_said and not self._passed_on:
+                waits_said = True
+                self._display.say("the run ends as soon as it records (once more to end at once)")
             if self._interrupts > 1:
                 self._display.say("interrupted again: ending at once")
                 return self._kill(child)
@@ -201,6 +209,8 @@ class Supervisor:
             self._spool = Path(fields["spool"])
             self._due_s = time.monotonic() + self._limit_s + self._patience.over_s
             self._display.say(f"recording in {outcome.run_dir}")
+        elif what == "daemon":
+            self._daemon = int(fields["pid"])
         elif what == "remark":
             self._display.say(f"note: {fields['message']}")
         elif what == "error":
@@ -268,6 +278,19 @@ class Supervisor:
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+
+    def _end_daemon(self) -> None:
+        """One whose starter was killed: the kernel told it to end, but not what it had started itself."""
+        if not self._daemon:
+            return
+        self._display.say("ending the daemon that was started for the run")
+        deadline_s = time.monotonic() + DAEMON_WAIT_S
+        with suppress(ProcessLookupError):
+            os.killpg(self._daemon, signal.SIGINT)
+            while time.monotonic() < deadline_s:
+                time.sleep(TICK_S)
+                os.killpg(self._daemon, 0)
+            os.killpg(self._daemon, signal.SIGKILL)
 
     def _keep_log(self, log: Path) -> Path:
         """Locust's own log belongs to the run, if there is room; gives where it stands."""

@@ -36,8 +36,12 @@ signal.signal(signal.SIGINT, signal.SIG_IGN if deaf else end)
 print(json.dumps({"is": "began", "run_dir": str(folder), "run": "0" * 32, "spool": str(folder / "spool")}), flush=True)
 print("a line of Locust's log", file=sys.stderr, flush=True)
 if sys.argv[2] == "dies":
-    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    (folder / "worker").write_text(str(worker.pid))
+    idle = [sys.executable, "-c", "import time; time.sleep(60)"]
+    (folder / "worker").write_text(str(subprocess.Popen(idle).pid))
+    daemon = subprocess.Popen(["sh", "-c", '"$0" "$@" & echo $!; wait', *idle], stdout=-1, start_new_session=True)
+    (folder / "of-daemon").write_text(daemon.stdout.readline().decode())
+    print(json.dumps({"is": "daemon", "pid": daemon.pid}), flush=True)
+    daemon.send_signal(signal.SIGTERM)  # as the kernel does when its starter dies
     os.kill(os.getpid(), signal.SIGKILL)
 time.sleep(60)
 """
@@ -93,13 +97,14 @@ def test_a_child_that_does_not_end_when_told_is_killed_and_the_run_is_invalid(ca
     assert not (case.run_dir / "spool").exists()
 
 
-def test_a_child_that_dies_leaves_no_worker_and_the_report_is_shown(case: _Case) -> None:
-    """Workers hold its stdout and would do so until they miss it."""
+def test_a_child_that_dies_leaves_nobody_behind_and_the_report_is_shown(case: _Case) -> None:
+    """Workers hold its stdout and would do so until they miss it; what its daemon had started hears of nothing."""
     outcome = case.run("dies", Patience())
     assert (outcome.exit_code, outcome.report) == (4, case.run_dir / "report.txt")
     assert "without a verdict (signal 9)" in str(outcome.errors[0])
-    worker = int((case.run_dir / "worker").read_text())
-    until(lambda: not _lives(worker), 5, "the worker is gone")
+    for name in ("worker", "of-daemon"):
+        pid = int((case.run_dir / name).read_text())
+        until(lambda pid=pid: not _lives(pid), 5, f"{name} is gone")  # type: ignore[misc]
 
 
 def _lives(pid: int) -> bool:
