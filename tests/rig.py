@@ -266,7 +266,7 @@ class Rig:
         engine.answer("headers", id=call_id)
         return call_id
 
-    def end(self, calls: list[int]) -> dict[str, Any]:
+    def end(self, calls: list[int], *, result_within_s: float = STARTUP_S) -> dict[str, Any]:
         """The one order: T_end, streams cancelled, camera stopped, engine finished, collector's result."""
         engine, collector = self._engine, self.collector
         assert collector is not None
@@ -299,7 +299,7 @@ class Rig:
             ).encode()
             + b"\n"
         )
-        return collector.expect("result")
+        return collector.expect("result", timeout_s=result_within_s)
 
     def summary(self) -> dict[str, Any]:
         """summary.json as the collector wrote it."""
