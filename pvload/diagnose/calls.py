@@ -16,6 +16,13 @@ LIMITS: Final[dict[str, str]] = {
     "generator": "pvload's own limit, not the server's",
     "undecided": "whose limit that was is not decidable",
 }
+WHOSE: Final[dict[str, str]] = {
+    "nothing": "none reached",
+    "server": "the server's",
+    "generator": "pvload's own",
+    "undecided": "not decidable whose",
+}
+"""The same beside a label."""
 _SLOW_STOP_MS: Final = 1000.0
 
 

@@ -30,7 +30,7 @@ SHORT: Final[dict[str, str]] = {
     "ignored": "IGNORED",
     "killed": "KILLED the stream",
     "hung": "HUNG",
-    "answered": "answered",
+    "answered": "answered OK",
     "not_judged": "not judged",
 }
 """The same for a table."""

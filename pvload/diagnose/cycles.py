@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Final
 from pvload.stats.around import NOT_WATCHED, Cycle
 from pvload.stats.summary import Summary
 
+_CYCLE: Final = re.compile(r"start, [0-9]+ frames, stop")
+"""The text of a cycle among the timeline's actions."""
 _SLOWER: Final = 2.0
 _SLOWER_BY_MS: Final = 50.0
 """A first attempt is slower if it took so many times, and so much more than, the median of the later ones."""
@@ -25,6 +28,8 @@ class Attempts:
     first_differs: bool
     sentence: str
     """What the first did against the later ones; what all did where they did the same."""
+    difference: str = ""
+    """Its last part: whether the first differs, and in what."""
 
 
 def attempts(cycles: Sequence[Cycle]) -> Attempts:
@@ -41,8 +46,14 @@ def attempts(cycles: Sequence[Cycle]) -> Attempts:
         return Attempts(1, failed, first, False, told)
     good = sum(one.outcome == "ok" for one in later)
     rest = f"{good} of the {len(later)} later ones were ok"
-    sentence = f"{told}; {rest}" + (f"; the first differs: {differs}" if differs else "; the first does not differ")
-    return Attempts(len(ordered), failed, first, bool(differs), sentence)
+    difference = f"the first differs: {differs}" if differs else "the first does not differ from the later ones"
+    sentence = f"{told}, {rest}; {difference}"
+    return Attempts(len(ordered), failed, first, bool(differs), sentence, difference)
+
+
+def asked(summary: Summary) -> bool:
+    """Whether the timeline made cycles; a run's own start and stop, restarts and a probe's stops ask nothing."""
+    return any(_CYCLE.fullmatch(one.text) for one in summary.around.actions)
 
 
 def said(cycle: Cycle) -> str:

@@ -54,6 +54,7 @@ def findings(summary: Summary) -> tuple[Finding, ...]:
         *_loss(summary),
         *_calls(summary),
         *_driver(summary),
+        *_gave_up(summary),
         *never_opened(summary),
         *changes(summary),
         *company(summary),
@@ -155,15 +156,23 @@ def _fastest(summary: Summary, device: str, figures: Figures) -> tuple[float | N
 
 
 def _loss(summary: Summary) -> list[Finding]:
-    """The worst hole with its moment, how many frames are missing in all, and where most of them went."""
+    """The worst hole with its moment, how many frames are missing in all, and where most of them went.
+
+    What is left out for those who read slowly by plan is only told.
+    """
+    slow = {one.subscriber for one in summary.around.slow_readers}
+    skipped = sum(one.figures.missing.total for one in summary.subscribers if one.name in slow)
+    told = [Finding(Severity.FACT, None, f"{skipped:,} frames were left out for slow readers")] if skipped else []
     run = summary.run
-    classes = {name: getattr(run.missing, name) or 0 for name in _LOST}
+    others = [one.figures for one in summary.subscribers if one.name not in slow] if slow else [run]
+    classes = {name: sum(getattr(one.missing, name) or 0 for one in others) for name in _LOST}
     most = max(classes, key=lambda name: classes[name])
     if classes[most] == 0:
-        return []
-    total = run.missing.total
-    share = total / max(1, run.frames + total)
-    hole = max(run.holes, key=lambda hole: (hole.count, -hole.at_s), default=None)
+        return told
+    total = sum(classes.values())
+    share = total / max(1, sum(one.frames for one in others) + total)
+    holes = [one for one in run.holes if one.subscriber not in slow]
+    hole = max(holes, key=lambda hole: (hole.count, -hole.at_s), default=None)
     if hole is None:
         text = (
             f"{total:,} frame{'s' * (total > 1)} missing ({share * 100:.2g} %), {classes[most]:,} of them {_LOST[most]}"
@@ -172,12 +181,22 @@ def _loss(summary: Summary) -> list[Finding]:
         text = f"{_hole(hole)}; {total:,} in all ({share * 100:.2g} %)"
         like = "so" if most == hole.loss_class else _LOST[most]
         text += "" if classes[hole.loss_class] == total else f", {classes[most]:,} of them {like}"
-        first_s = run.holes[0].at_s
+        first_s = holes[0].at_s
         text += f", the first at {first_s:.1f} s" if first_s < hole.at_s else ""
-    severity = Severity.FAULT if run.missing.unexplained else Severity.NOTICE
+    severity = Severity.FAULT if any(one.missing.unexplained for one in others) else Severity.NOTICE
     if run.lag_losses and run.lag_losses * 2 >= total:
         severity, text = Severity.DOUBT, f"{text}; {run.lag_losses} while the generator was late"
-    return [Finding(severity, None if hole is None else hole.at_s, text)]
+    return [Finding(severity, None if hole is None else hole.at_s, text), *told]
+
+
+def _gave_up(summary: Summary) -> list[Finding]:
+    """Users that tried as often as they were allowed to, and then no more."""
+    number = summary.note_counts.get("gave_up", 0)
+    if not number:
+        return []
+    texts = [note.partition(": ")[2] for note in summary.notes if note.startswith("gave_up: ")]
+    more = f"; {number - 3:,} more users gave up" if number > 3 else ""
+    return [Finding(Severity.NOTICE, None, f"{'; '.join(texts[:3]) or f'{number:,} users gave up'}{more}")]
 
 
 def _hole(hole: Hole) -> str:
@@ -188,11 +207,11 @@ def _hole(hole: Hole) -> str:
 
 
 def _calls(summary: Summary) -> list[Finding]:
-    """Unary calls that failed."""
-    failed = [one for one in summary.unary if one.errors]
+    """Unary calls that failed; changes that were refused with a reason did not."""
+    failed = [one for one in summary.unary if sum(one.errors.values()) > sum(one.refused.values())]
     if not failed:
         return []
-    number = sum(sum(one.errors.values()) for one in failed)
+    number = sum(sum(one.errors.values()) - sum(one.refused.values()) for one in failed)
     first = failed[0]
     example = first.examples[0] if first.examples else ", ".join(first.errors)
     more = f"; {number} failed calls in all" if number > 1 else ""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from pvload.stats.around import Around
+from pvload.diagnose.cycles import asked
+from pvload.stats.around import NOT_WATCHED
 from pvload.stats.summary import Summary
 
 CONFIDENCE: Final = 0.95
@@ -51,7 +52,7 @@ def nothing_seen(summary: Summary) -> tuple[str, ...]:
         none_in("unexpected ends of a stream", run.open_s) if not run.unexpected_ends else "",
         missing,
         _log(summary),
-        *_around(summary.around),
+        *_around(summary),
     ]
     return tuple(one for one in found if one)
 
@@ -61,19 +62,21 @@ def _log(summary: Summary) -> str:
     return none_in("driver errors in the log", summary.facts.length_s) if log.present and not log.driver_errors else ""
 
 
-def _around(around: Around) -> list[str]:
+def _around(summary: Summary) -> list[str]:
+    around = summary.around
     calls = sum(one.count for one in around.calls)
     failed = sum(sum(one.failed.values()) for one in around.calls)
     told = [one for one in around.watchers if one.lost is not None]
     events = sum(one.counted for one in told)
     moved = around.disturbances
-    bad_cycles = sum(one.outcome != "ok" for one in around.cycles)
+    cycles = sum(one.outcome != NOT_WATCHED for one in around.cycles)
+    bad_cycles = sum(one.failed for one in around.cycles)
     refused = sum(one.refused_after_leaving for one in around.churn)
     return [
         none_of("failed", calls, "calls") if not failed else "",
         none_of("lost", events, "change events") if not sum(one.lost or 0 for one in told) else "",
         none_of("silenced", moved.looked_at, "streams beside a disturbance") if moved and not moved.silenced else "",
-        none_of("failed", len(around.cycles), "start-stop cycles") if not bad_cycles and len(around.cycles) > 1 else "",
+        none_of("failed", cycles, "start-stop cycles") if cycles and not bad_cycles and asked(summary) else "",
         none_of("slots kept", sum(sum(one.left.values()) for one in around.churn), "leavings") if not refused else "",
     ]
 

@@ -18,23 +18,23 @@ Word = Literal["per_client", "stops_all", "zombie", "inconsistent", "not_seen"]
 SlowWord = Literal["skip", "block", "disconnect", "buffer", "inconsistent", "not_seen"]
 LEAVINGS: Final = frozenset({"clean", "dropped", "half_open", "killed"})
 WAYS: Final = {
-    "clean": "in order",
-    "dropped": "by dropping its connection",
-    "half_open": "by hanging, its connection half open",
-    "killed": "by being killed",
+    "clean": "left in order",
+    "dropped": "dropped its connection",
+    "half_open": "hung with its connection half open",
+    "killed": "was killed",
 }
 MEANS: Final[dict[str, str]] = {
-    "per_client": "a client's leaving ends its own stream only",
-    "stops_all": "a client's leaving stops the camera for all",
-    "zombie": "after a leaving the camera says that it is streaming and gives no frames",
-    "inconsistent": "leavings of the same kind had different effects",
-    "not_seen": "no leaving was seen whose effect could be told",
+    "per_client": "a client that leaves ends only its own stream",
+    "stops_all": "a client that leaves stops the camera for all",
+    "zombie": "after a client left, the camera says that it is streaming and gives no frames",
+    "inconsistent": "clients that left in like situations had different effects",
+    "not_seen": "no client left so that its effect could be told",
 }
 SLOW_MEANS: Final[dict[str, str]] = {
-    "skip": "frames are left out for it, and what waits for it is bounded",
-    "block": "the other streams slow down with it",
-    "disconnect": "its stream is ended",
-    "buffer": "frames wait for it, older and older, and none is left out",
+    "skip": "frames are left out for a slow reader, and nobody waits for it",
+    "block": "the other streams slow down with a slow reader",
+    "disconnect": "the stream of a slow reader is ended",
+    "buffer": "frames wait for a slow reader, older and older, and none is left out",
     "inconsistent": "slow readers were treated differently",
     "not_seen": "no reader was slow enough to be felt",
 }
@@ -203,14 +203,14 @@ def _camera(summary: Summary, leaving: Disturbance) -> list[_Told]:
     """What became of the camera when nobody was left: its flag, and what the next client got."""
     if not leaving.last:
         return []
-    who = f"{_who(summary, leaving)}, the last one"
+    who = f"{_who(summary, leaving)} as the last one"
     back = _next_call(summary, leaving)
     if back is not None and back.figures.frames:
-        sentence = f"{who}, and {client(summary, back.subscriber)} came at {back.opened_at_s:.2f} s, it got frames"
+        sentence = f"{who}, {client(summary, back.subscriber)} came at {back.opened_at_s:.2f} s and got frames"
         return [_Told("camera", "went on", leaving.at_s, sentence + _flag(leaving))]
     if back is not None and back.figures.due_s >= _ANSWERED_WITHIN_S:
         sentence = (
-            f"{who}, and {client(summary, back.subscriber)} came at {back.opened_at_s:.2f} s, it got no frame in "
+            f"{who}, {client(summary, back.subscriber)} came at {back.opened_at_s:.2f} s and got no frame in "
             f"{back.figures.due_s:.1f} s"
         )
         # Either longer than a camera waits for somebody, or while somebody waited for it.
@@ -219,7 +219,7 @@ def _camera(summary: Summary, leaving: Disturbance) -> list[_Told]:
         )
         return [_stopped("camera", leaving, enough_s, sentence + _flag(leaving, enough_s))]
     if leaving.streaming_after is False:
-        return [_Told("camera", "stopped", leaving.at_s, f"{who}{_flag(leaving)}")]
+        return [_Told("camera", "stopped", leaving.at_s, f"{who}, the camera said that it stood")]
     return []
 
 
@@ -235,7 +235,7 @@ def _next_call(summary: Summary, leaving: Disturbance) -> Call | None:
 
 
 def _who(summary: Summary, leaving: Disturbance) -> str:
-    return f"when {client(summary, leaving.subscriber)} left at {leaving.at_s:.2f} s {WAYS[leaving.kind]}"
+    return f"when {client(summary, leaving.subscriber)} {WAYS[leaving.kind]} at {leaving.at_s:.2f} s"
 
 
 def _went_on(summary: Summary, going: list[Undisturbed]) -> str:
@@ -243,7 +243,7 @@ def _went_on(summary: Summary, going: list[Undisturbed]) -> str:
     who = client(summary, worst.subscriber) if len(going) == 1 else f"{len(going)} others"
     gap = f"{worst.longest_gap_s * 1000:,.0f} ms" if worst.periods is None else f"{worst.periods:.1f} periods"
     missing = sum(one.missing for one in going)
-    lost = f"{missing:,} frames missing" if missing else "no frame missing"
+    lost = f"{missing:,} frame{'s' * (missing != 1)} missing" if missing else "no frame missing"
     return f"{who} went on (longest gap {gap}, {lost})"
 
 
@@ -255,8 +255,10 @@ def _flag(leaving: Disturbance, enough_s: float = 0.0) -> str:
 
 
 def _slow(one: SlowReader) -> str:
-    reads = "" if one.reads_hz is None else f" at {one.reads_hz:.3g} frames/s"
-    got = "" if one.received_hz is None else f", got {one.received_hz:.3g} frames/s"
-    age = "" if one.age_last_ms is None else f", its frames were {one.age_last_ms / 1000:.2f} s old at the end"
-    ended = f", its stream was ended {one.ended_by_server} times" if one.ended_by_server else ""
-    return f"{one.subscriber} reads{reads}{got}; {one.skipped:,} frames left out for it{age}{ended}: {one.policy}"
+    reads = "" if one.reads_hz is None else f" {one.reads_hz:.3g} frames/s"
+    got = "" if one.received_hz is None else f", got {one.received_hz:.3g}"
+    left = f"{one.skipped:,} frames left out" if one.skipped else "no frame left out"
+    age = "" if one.age_last_ms is None else f", the last {one.age_last_ms / 1000:.1f} s old"
+    number = one.ended_by_server
+    ended = f", its stream ended {number:,} time{'s' * (number != 1)} by the server" if number else ""
+    return f"{one.subscriber} reads{reads}{got}: {one.policy}, {left}{age}{ended}"

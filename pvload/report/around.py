@@ -8,14 +8,14 @@ from typing import Final
 from pvload.diagnose.calls import LIMITS
 from pvload.diagnose.changes import OUTCOMES
 from pvload.diagnose.company import did
-from pvload.diagnose.cycles import attempts
+from pvload.diagnose.cycles import asked, attempts
 from pvload.diagnose.daemon import exited, grown
 from pvload.diagnose.locks import lock_of, points_of
 from pvload.diagnose.policy import LEAVINGS, MEANS, SLOW_MEANS, client, disconnect_policy, slow_reader_policy
 from pvload.report.table import bullet, cut, paragraph, table
 from pvload.stats.around import Cycle, Disturbance, Growth, Storm
 from pvload.stats.summary import Summary
-from pvload.verdict.words import count, ms, percent, seconds
+from pvload.verdict.words import count, ms, percent, seconds, times
 
 _ROWS: Final = 20
 """Of any table; what is beyond stands in summary.json."""
@@ -69,7 +69,7 @@ def cameras(summary: Summary) -> list[str]:
 def cycling(summary: Summary) -> list[str]:
     """A row for each attempt: the first ones, the last one, and those that failed."""
     cycles = summary.around.cycles
-    if not cycles or (len(cycles) == 1 and cycles[0].outcome == "ok"):
+    if not asked(summary) and all(one.outcome == "ok" for one in cycles):
         return []
     head = ("attempt", "at", "start", "first frame", "frames", "longest gap", "stop", "captured", "outcome")
     shown = _shown(cycles)
@@ -111,13 +111,13 @@ def _policies(summary: Summary) -> list[str]:
     moved = summary.around.disturbances
     if moved is not None and any(one.kind in LEAVINGS for one in moved.listed):
         found = disconnect_policy(summary)
-        unclear = f", {found.unclear} more that tell nothing" if found.unclear else ""
-        text = f"{found.word.replace('_', '-')}: {MEANS[found.word]} ({count(found.looked_at, 'leaving')}{unclear})"
+        unclear = f", {found.unclear} more tell nothing" if found.unclear else ""
+        text = f"{found.word.replace('_', '-')}: {MEANS[found.word]} (seen {times(found.looked_at)}{unclear})"
         lines += paragraph("  disconnect", text, width=16)
         lines += [line for one in found.evidence for line in bullet(one, indent=16)]
     if summary.around.slow_readers:
         slow = slow_reader_policy(summary.around.slow_readers)
-        text = f"{slow.word.replace('_', ' ')}: {SLOW_MEANS[slow.word]} ({count(slow.looked_at, 'reader')} felt)"
+        text = f"{slow.word.replace('_', ' ')}: {SLOW_MEANS[slow.word]} (seen {times(slow.looked_at)})"
         lines += paragraph("  slow reader", text, width=16)
     return lines
 

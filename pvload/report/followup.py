@@ -129,9 +129,9 @@ def _done(summary: Summary) -> list[str]:
         moments += [(one.at_s, f"{one.by} sets {one.text}") for one in around.changes.listed]
     moments += [(one.at_s, f"daemon {one.change} (pid {one.pid})") for one in around.daemon]
     rows = [(seconds(at_s), text) for at_s, text in sorted(moments)]
-    lines = _table(("at", "what"), rows[:_ROWS])
+    lines = _table(("done at" if around.actions else "at", "what"), rows[:_ROWS])
     lines += [f"\n... and {len(rows) - _ROWS:,} more, see summary.json."] if len(rows) > _ROWS else []
-    streams = ", ".join(f"{client(summary, one.name)} ({one.calls} calls)" for one in summary.subscribers[:12])
+    streams = ", ".join(f"{client(summary, one.name)} ({count(one.calls, 'call')})" for one in summary.subscribers[:12])
     return [f"Streams: {streams or 'none'}. Times are seconds of the run.", "", *lines]
 
 

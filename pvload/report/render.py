@@ -7,14 +7,14 @@ from typing import Final
 
 from pvload.report.answer import answer
 from pvload.report.around import calling, cameras, company, cycling, growing, timeline
+from pvload.report.frames import frames_line
 from pvload.report.minutes import minutes
 from pvload.report.sections import accounting, calls, criteria, streams, witnesses
 from pvload.report.table import WIDTH, bullet, cut, paragraph
 from pvload.report.worst import fitness, nothing, what_happened, worst_thing
 from pvload.stats.summary import Summary
 from pvload.verdict.judgement import Verdict
-from pvload.verdict.losses import dominant
-from pvload.verdict.words import count, rate, seconds
+from pvload.verdict.words import seconds
 from pvload.wire.run_directory import Manifest
 
 HEAD_LINES: Final = 10
@@ -58,43 +58,35 @@ def render_text(summary: Summary, verdict: Verdict, manifest: Manifest | None) -
 
 
 def _head(summary: Summary, verdict: Verdict) -> list[str]:
-    """Verdict, answer, why, the worst thing and when, was the tool fit.
+    """Verdict, answer, why, frames, the worst thing and when, was the tool fit, length.
 
-    Without a question beyond its streams all of it stands within ten lines, however long the sentences; with one, the
-    verdict, the answer and why do, and the rest follows.
+    Where the streams are the only question all of it stands within ten lines, however long the sentences; otherwise the
+    verdict, the answer, why and the frames do, and the rest follows.
     """
-    told = _answer(summary, verdict)
     facts = summary.facts
     planned = f" of {seconds(facts.planned_s)} planned" if facts.planned_s else ""
     length = f"{seconds(facts.length_s)}{planned}, ended: {_ENDS.get(facts.ended, facts.ended)}"
-    known = [*_lines("length", length, most=1), *_lines("frames", _frames(summary), most=1)]
-    tool = _lines("tool", fitness(summary), most=2)
+    tool, took = _lines("tool", fitness(summary), most=2), _lines("length", length, most=1)
     first = f"{verdict.result:<{LABEL - 1}} {facts.name}   run {facts.run_id}"
-    if told:
+    told = _answer(summary, verdict)
+    wide = len(told) <= 1 and len(verdict.why) == 1
+    frames = _lines("frames", frames_line(summary, width=(WIDTH - LABEL) * (1 + wide) - LABEL * wide), most=1 + wide)
+    if len(told) > 1:
         worst = _lines("worst", worst_thing(summary), most=2)
-        return [first, *told, *_why(verdict, most=HEAD_LINES - 1 - len(told)), *worst, *tool, *known]
-    left = HEAD_LINES - 1 - len(known) - len(tool)
+        why = _why(verdict, most=HEAD_LINES - 1 - len(told) - len(frames))
+        return [first, *told, *why, *frames, *worst, *tool, *took]
+    left = HEAD_LINES - 1 - len(told) - len(frames) - len(tool) - len(took)
     least_why = min(LEAST_REASONS, len(_why(verdict, most=left)))
     worst = _lines("worst", worst_thing(summary), most=left - least_why)
     why = _why(verdict, most=left - len(worst))
-    return [first, *why, *worst, *tool, *known]
+    return [first, *told, *why, *frames, *worst, *tool, *took]
 
 
 def _answer(summary: Summary, verdict: Verdict) -> list[str]:
-    """The answer beside its label; it leaves a line for why, two where there is more to say."""
+    """The answer beside its label; it leaves a line for the frames and one for why, two where there is more to say."""
     spare = 1 if sum(len(paragraph("", one)) for one in verdict.why) <= 1 else 2
-    lines = answer(summary, verdict, width=LABEL, most=HEAD_LINES - 1 - spare)
+    lines = answer(summary, verdict, width=LABEL, most=HEAD_LINES - 2 - spare, longest=HEAD_LINES - 3)
     return [f"{'answer' if at == 0 else '':<{LABEL}}{line}" for at, line in enumerate(lines)]
-
-
-def _frames(summary: Summary) -> str:
-    """How many came, how many are missing and where most of those went."""
-    run = summary.run
-    if not summary.subscribers:
-        return "none: no stream was opened"
-    came = f"{count(run.frames, 'frame')} on {count(len(summary.subscribers), 'subscriber')}"
-    lost = f"; {run.missing.total:,} missing: {dominant(run.missing)}" if run.missing.total else ""
-    return came + lost + ("" if run.fps is None else f"; {rate(run.fps)} each")
 
 
 def _why(verdict: Verdict, *, most: int) -> list[str]:

@@ -11,6 +11,7 @@ from pvload.diagnose.nothing import nothing_seen
 from pvload.report.table import bullet, cut, paragraph
 from pvload.stats.around import Resource
 from pvload.stats.summary import Summary
+from pvload.verdict.always import MONITOR
 from pvload.verdict.words import count, ms, percent, seconds
 
 MOST: Final = 12
@@ -118,7 +119,8 @@ def fitness(summary: Summary) -> str:
     """Was the tool itself fit to measure this? Begins with `fit`, `fit, though ...` or `NOT FIT`."""
     faults = [*_account_faults(summary)]
     blind_s, length_s = summary.generator.blind_s, summary.facts.length_s
-    blemishes: list[str] = []
+    gone = [one for one in summary.accounting.senders if one.recorded is None and one.role == MONITOR]
+    blemishes = [f"the monitor on {one.host} never closed its account" for one in gone[:1]]
     if blind_s > 0:
         told = f"blind for {seconds(blind_s)} of {seconds(length_s)}"
         (faults if blind_s > BLIND_SHARE * length_s else blemishes).append(told)
@@ -130,7 +132,7 @@ def fitness(summary: Summary) -> str:
 
 def _account_faults(summary: Summary) -> Iterator[str]:
     account = summary.accounting
-    if account.undelivered or any(one.recorded is None for one in account.senders):
+    if account.undelivered or any(one.recorded is None and one.role != MONITOR for one in account.senders):
         yield "its account is not closed"
     if account.missing:
         yield f"{count(account.missing, 'record')} missing"

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from pvload.stats.refusal import is_clear, refusal_text
 from pvload.stats.summary import LIST_LIMIT
 from pvload.stats.texts import Texts
 from pvload.stats.timeline import LATE_NS
@@ -226,7 +227,12 @@ class Account:
             failed = "success=false"
         if failed:
             tally.errors[failed] += 1
-            tally.examples.add(Moment(t_ns, f"{failed} {details}".strip()))
+            if int(row["change"]) and is_clear(
+                status_name(status), refusal_text(details, texts.text(int(row["answer"])))
+            ):
+                tally.refused[failed] += 1
+            else:
+                tally.examples.add(Moment(t_ns, f"{failed} {details}".strip()))
         self._stopped(row, texts)
 
     def _stopped(self, row: np.void, texts: Texts) -> None:

@@ -14,7 +14,7 @@ from pvload.stats.account import status_name
 from pvload.stats.config import FoldConfig
 from pvload.stats.counters import Counted
 from pvload.stats.histogram import Int64s
-from pvload.stats.refusal import counter_in, refusal_text
+from pvload.stats.refusal import REFUSALS, counter_in, refusal_text
 from pvload.stats.storming import UNSTATED, CallTally, StormFold
 from pvload.stats.summary import LIST_LIMIT
 from pvload.stats.texts import Texts
@@ -26,7 +26,6 @@ ANSWERS: Final = 40_000
 """Most answers to changes kept: two each of as many changes as are joined."""
 STARTED: Final = 0
 """Of a DAEMON record: it was started."""
-REFUSALS: Final = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION"})
 _OUTCOMES: Final = {outcome.value: outcome.name.lower() for outcome in Outcome}
 
 

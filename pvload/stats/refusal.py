@@ -6,6 +6,9 @@ import json
 import re
 from typing import Any, Final
 
+REFUSALS: Final = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION"})
+"""Codes by which a service says no to what it was asked."""
+
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _CODE: Final = re.compile(r"\b[A-Z]+(?:_[A-Z]+)*\b")
 _COUNTED: Final = re.compile(r"[^0-9{\[]*[^\W\d][^0-9{\[]*([0-9]{1,18})\"?")
@@ -25,6 +28,11 @@ def refusal_text(details: str, answer: str) -> str:
         return details
     fields = _fields(answer)
     return next((str(fields[name]) for name in ("error_message", "message", "error") if fields.get(name)), "")
+
+
+def is_clear(status: str, text: str) -> bool:
+    """Whether an answer that is not a success says no and why; status: the code's name, OK where `success` is false."""
+    return (status in REFUSALS or status == "OK") and names_a_reason(text)
 
 
 def names_a_reason(text: str) -> bool:

@@ -309,7 +309,9 @@ class UnaryCalls:
     latency_ms: Quantiles
     """From due (if planned) to answered."""
     examples: tuple[str, ...]
-    """First failures: `at 3.2 s: NOT_FOUND Device ...`."""
+    """First failures that are no refusals: `at 3.2 s: NOT_FOUND Device ...`."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """Of the errors: changes of the camera that were refused with a reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,8 @@ class UnaryTally:
     method: str
     count: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    """Of the errors: changes that were refused with a reason."""
     latency: Histogram = field(default_factory=Histogram)
     examples: Moments = field(default_factory=lambda: Moments(EXAMPLES))
 

@@ -161,6 +161,7 @@ def unary_of(senders: list[SenderFold], start_ns: int) -> tuple[UnaryCalls, ...]
             whole = merged.setdefault(method, UnaryTally(method))
             whole.count += tally.count
             whole.errors.update(tally.errors)
+            whole.refused.update(tally.refused)
             whole.latency.merge(tally.latency)
             examples.setdefault(method, []).extend(_on_axis(tally.examples.kept, sender))
     return tuple(
@@ -168,6 +169,7 @@ def unary_of(senders: list[SenderFold], start_ns: int) -> tuple[UnaryCalls, ...]
             method=method,
             count=tally.count,
             errors=dict(sorted(tally.errors.items())),
+            refused=dict(sorted(tally.refused.items())),
             latency_ms=tally.latency.quantiles(scale=TO_MS),
             examples=tuple(
                 f"at {seconds(moment.at_ns, start_ns):.1f} s: {moment.text}"

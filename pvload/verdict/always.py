@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pvload.stats.summary import Call, Summary
 from pvload.verdict.doubt import Doubt
 from pvload.verdict.judgement import Judged, Result
 from pvload.verdict.streams import accepted, no_frame_but_records_missing
 from pvload.verdict.words import count, seconds
+
+MONITOR: Final = "monitor"
+"""Role of a sender that witnesses and has no stream."""
 
 
 def duration(summary: Summary) -> Judged:
@@ -104,10 +109,13 @@ def camera_as_planned(summary: Summary, *, may_be_running: bool) -> Judged:
 
 
 def accounting(summary: Summary) -> Judged:
-    """Everything that was recorded came or is stated missing, and every call's own total was met."""
+    """Everything that was recorded came or is stated missing, and every call's own total was met.
+
+    A monitor that never closed its account leaves a witness missing, and no frame in doubt: see `judge`.
+    """
     account = summary.accounting
     name = "accounting"
-    lost = [one for one in account.senders if one.recorded is None]
+    lost = [one for one in account.senders if one.recorded is None and one.role != MONITOR]
     if account.undelivered:
         reason = f"{count(account.undelivered, 'record')} neither came nor are stated missing"
         return _judged(name, Result.INVALID, reason, account.undelivered)
@@ -125,9 +133,9 @@ def accounting(summary: Summary) -> Judged:
     if not account.senders:
         return _judged(name, Result.INVALID, "no process ever reported to the collector")
     missing = f", {count(account.missing, 'record')} stated missing" if account.missing else ""
-    return _judged(
-        name, Result.PASS, f"{count(account.delivered, 'record')} of {account.recorded or 0:,} came{missing}", 0.0
-    )
+    of = f" of {account.recorded:,}" if account.recorded is not None else ""
+    gone = "" if account.recorded is not None else "; a monitor never closed its account"
+    return _judged(name, Result.PASS, f"{count(account.delivered, 'record')}{of} came{missing}{gone}", 0.0)
 
 
 def _judged(name: str, result: Result, reason: str, value: float | None = None, *, subject: str = "") -> Judged:

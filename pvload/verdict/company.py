@@ -12,7 +12,7 @@ from pvload.stats.summary import Summary
 from pvload.verdict.criterion import Case, at_least, held, nothing, stated
 from pvload.verdict.doubt import Doubt
 from pvload.verdict.judgement import Judged, Result, measured
-from pvload.verdict.words import count, seconds
+from pvload.verdict.words import count, seconds, times
 
 _LEAK_SHOWS_AFTER: Final = 4
 """Leavings: fewer do not use up the target's streams per client, so a slot that is kept would not be noticed."""
@@ -30,7 +30,7 @@ def policy(summary: Summary, doubt: Doubt, limit: str | None) -> Judged | None:
         return None if limit is None else nothing(name, "no client left while it could be seen what that does")
     found = disconnect_policy(summary)
     evidence = f": {found.decisive}" if found.decisive else ""
-    reason = f"{said(found.word)}, {MEANS[found.word]} ({count(found.looked_at, 'leaving')}){evidence}"
+    reason = f"{said(found.word)}, {MEANS[found.word]} (seen {times(found.looked_at)}){evidence}"
     asked = any(one.client and one.outcome == "done" for one in summary.around.actions)
     judged = limit is not None or found.word == "inconsistent" or (asked and found.word == "not_seen")
     if found.word == "inconsistent":
@@ -39,12 +39,13 @@ def policy(summary: Summary, doubt: Doubt, limit: str | None) -> Judged | None:
     elif found.word == "not_seen":
         if limit is None and not found.unclear:
             return None
-        reason = f"{said(found.word)}, {MEANS[found.word]}: {count(found.unclear, 'leaving')} had nobody to show it"
+        unseen = count(found.unclear, "client")
+        reason = f"{said(found.word)}, {MEANS[found.word]}: {unseen} left with nobody there to show it"
         result = Result.INCONCLUSIVE
     elif limit is None or found.word == limit.replace("-", "_"):
         result = Result.PASS
     else:
-        reason = f"{reason}; required is {limit}"
+        reason = f"required is {limit}, seen was {reason}"
         result = Result.INVALID if _blinded(doubt, found.at_s) else Result.FAIL
     return stated(name, result, reason, judged=judged, n=found.looked_at, at_s=found.at_s)
 
@@ -132,7 +133,7 @@ def streams_return(summary: Summary, doubt: Doubt, limit: bool | None) -> Judged
         return nothing(name, "no client left") if limit else None
     after = max((one.server_streams_after for one in churn if one.server_streams_after is not None), default=None)
     ended = sum(1 for one in summary.around.log_accounts if one.subscriber)
-    reason = f"{count(refused, 'refusal')} although there was room, {count(left, 'leaving')}"
+    reason = f"{count(refused, 'refusal')} although there was room, clients left {times(left)}"
     if after is not None and after < 0:
         reason += "; the starts and ends of streams in its log do not add up"
         after = None

@@ -6,7 +6,6 @@ about a count. A count that was recorded stands whatever else is missing.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -24,15 +23,17 @@ ORDERED: Final = frozenset({"order", "run_end", "watchdog", "engine", "restart",
 
 
 def grpc_errors(summary: Summary, doubt: Doubt, limit: int | None) -> Judged:
-    """Streams that ended with an error after a first open, and unary calls that failed."""
+    """Streams that ended with an error after a first open, and unary calls that failed.
+
+    A change that is refused with a reason is answered, and no error; `changes` is about it.
+    """
     opened = _opened(summary)
     streams = sum(sum(one.figures.errors.values()) for one in opened)
-    answers = _clear_refusals(summary)
     calls = [
         (one, code, left)
         for one in summary.unary
         for code, number in one.errors.items()
-        if (left := number - (answers[code] if one.method in _CHANGING else 0)) > 0
+        if (left := number - one.refused.get(code, 0)) > 0
     ]
     counted = [(one, code, number) for one, code, number in calls if opened or code not in NOT_REACHED]
     failed = sum(number for _, _, number in counted)
@@ -54,13 +55,6 @@ def grpc_errors(summary: Summary, doubt: Doubt, limit: int | None) -> Judged:
     figure = _at_least(total, doubt.stream_records)
     samples = summary.calls_total + sum(one.count for one in summary.unary)
     return _counted("grpc_errors", figure, limit, reason, n=samples, at_s=first.ended_at_s if first else None)
-
-
-def _clear_refusals(summary: Summary) -> Counter[str]:
-    """Of the timeline's changes, by code: a change that is refused with a reason is answered, not failed."""
-    clear = ("refused", "refused_then_effective")
-    listed = summary.around.changes.listed
-    return Counter(one.status for one in listed if one.by == "timeline" and one.outcome in clear)
 
 
 def unexpected_ends(summary: Summary, doubt: Doubt, limit: int | None) -> Judged:

@@ -9,10 +9,13 @@ from pvload.profiles.criteria import Criteria
 from pvload.profiles.schema import Profile
 from pvload.stats.summary import Summary
 from pvload.verdict import always, calling, changing, company, counts, lasting, streams
+from pvload.verdict.always import MONITOR
 from pvload.verdict.cause import why
 from pvload.verdict.doubt import Doubt, doubt_of
 from pvload.verdict.judgement import Judged, Result, Verdict, worst
+from pvload.verdict.reached import too_short_for, unanswered
 from pvload.verdict.streams import accepted
+from pvload.verdict.words import seconds
 
 _STREAM_CRITERIA: Final[tuple[tuple[str, streams.Measure], ...]] = (
     ("fps_within", streams.fps),
@@ -25,6 +28,7 @@ _STREAM_CRITERIA: Final[tuple[tuple[str, streams.Measure], ...]] = (
     ("connect_ms", streams.connect),
     ("first_frame_ms", streams.first_frame),
 )
+_BY_MONITORS: Final = frozenset({"driver_errors", "flat", "hardware", "log_agrees"})
 _FAULT_NOTES: Final = (
     "not_connected",
     "operator_failed",
@@ -35,12 +39,18 @@ _FAULT_NOTES: Final = (
 
 
 def judge(
-    summary: Summary, criteria: Criteria, *, camera_may_be_running: bool = False, hardware_required: bool = False
+    summary: Summary,
+    criteria: Criteria,
+    *,
+    camera_may_be_running: bool = False,
+    hardware_required: bool = False,
+    too_short: frozenset[str] = frozenset(),
 ) -> Verdict:
     """The verdict of a run, criteria that the profile does not name shown and not judged.
 
     camera_may_be_running: the profile joins or restarts a camera that it finds running.
     hardware_required: a synthetic camera makes the run INVALID.
+    too_short: criteria for which the plan would have done something after the run's end only.
     """
     doubt = doubt_of(summary)
     found = (
@@ -56,6 +66,7 @@ def judge(
     )
     if _interrupted_at_the_start(summary):
         found = tuple(_not_begun(one) for one in found)
+    found = tuple(_witnessed(unanswered(one, too_short), summary) for one in found)
     waived = (_waived(one) if one.name in criteria.waive else one for one in found)
     ordered = tuple(sorted(waived, key=lambda one: not one.judged))
     result = worst(one.counts_as for one in ordered if one.judged)
@@ -79,6 +90,18 @@ def _not_begun(one: Judged) -> Judged:
     return replace(one, result=Result.INCONCLUSIVE, reason=f"{one.reason}: the run was interrupted before one could be")
 
 
+def _witnessed(one: Judged, summary: Summary) -> Judged:
+    """What only a monitor can show is not kept by one whose last records nobody has."""
+    if one.name not in _BY_MONITORS or one.result is not Result.PASS:
+        return one
+    gone = next((each for each in summary.accounting.senders if each.recorded is None and each.role == MONITOR), None)
+    if gone is None:
+        return one
+    last = "" if gone.last_seen_s is None else f" after {seconds(gone.last_seen_s)}"
+    reason = f"{one.reason}; but what the monitor on {gone.host} saw{last} is not known: it never closed its account"
+    return replace(one, result=Result.NOT_CHECKED, reason=reason)
+
+
 def _waived(one: Judged) -> Judged:
     """A missing witness is accepted; what a witness saw is not."""
     if not one.judged or one.result is not Result.NOT_CHECKED:
@@ -93,6 +116,7 @@ def judge_run(summary: Summary, profile: Profile) -> Verdict:
         profile.criteria,
         camera_may_be_running=profile.camera.if_running != "refuse",
         hardware_required=profile.target.require == "hardware",
+        too_short=too_short_for(summary, profile),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import summaries
 from pvload.diagnose.finding import Severity, log_around
 from pvload.diagnose.findings import findings
 from pvload.stats.config import FoldConfig
@@ -226,3 +227,11 @@ def test_frames_of_one_hole_are_all_there_is_to_say() -> None:
         "(between frame_number 19 and 21); "
         "1 in all (4.5 %)"
     )
+
+
+def test_who_gave_up_is_told_with_the_number_of_its_tries() -> None:
+    text = "viewer/0 gave up after 5 calls in a row without a frame"
+    of = summaries.summary(notes=(f"gave_up: {text}",), note_counts={"gave_up": 1})
+    assert [one.text for one in findings(of)] == [text]
+    many = summaries.summary(notes=(f"gave_up: {text}",) * 5, note_counts={"gave_up": 5})
+    assert findings(many)[0].text.endswith("; 2 more users gave up")

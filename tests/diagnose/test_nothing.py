@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from around_values import churn, cycle, disturbance, disturbances, method_calls, run, undisturbed, watcher
+from around_values import action, churn, cycle, disturbance, disturbances, method_calls, run, undisturbed, watcher
 from pvload.diagnose.nothing import most_per_hour, most_share, none_in, none_of, nothing_seen
 from pvload.stats.summary import Missing
 from summaries import stall, stalls, subscriber, summary
@@ -54,6 +54,7 @@ def test_a_run_tells_of_everything_that_was_looked_for_and_not_seen() -> None:
         watchers=(watcher(),),
         disturbances=disturbances(*[disturbance("clean", 5.0, undisturbed()) for _ in range(9)]),
         cycles=tuple(cycle(at) for at in range(9)),
+        actions=(action(1, text="start, 100 frames, stop"),),
         churn=(churn(),),
     )
     told = "\n".join(nothing_seen(of))

@@ -73,8 +73,8 @@ def test_the_evidence_is_in_words_with_times_and_figures() -> None:
     of = run(disturbances=seen, summary={"calls": (BACK_SILENT,)})
     found = disconnect_policy(of)
     assert found.evidence == (
-        "when b left at 7.50 s by being killed, a went on (longest gap 1.1 periods, no frame missing)",
-        "when b left at 30.00 s in order, the last one, and a came at 40.00 s, it got no frame in 20.0 s; the camera "
+        "when b was killed at 7.50 s, a went on (longest gap 1.1 periods, no frame missing)",
+        "when b left in order at 30.00 s as the last one, a came at 40.00 s and got no frame in 20.0 s; the camera "
         "said that it was streaming",
     )
     assert found.at_s == 30.0

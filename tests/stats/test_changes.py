@@ -152,6 +152,22 @@ def test_success_false_is_refused_with_the_answers_own_text() -> None:
     assert change.details == "Cannot change ROI while streaming"
 
 
+@pytest.mark.parametrize(
+    ("change", "status", "details", "refused"),
+    [(1, 3, REASON, 1), (1, 3, "", 0), (1, 14, "Socket closed at once", 0), (0, 3, REASON, 0)],
+    ids=["with a reason", "without one", "never reached", "no change"],
+)
+def test_refusals_of_the_timelines_changes_are_counted_among_the_errors(
+    change: int, status: int, details: str, refused: int
+) -> None:
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=change, status=status, details=details)
+    stream.shot(5.1, 0.1, 60, 100.0)
+    (calls,) = summary(stream.end(11.2), config=CONFIG).unary
+    assert (sum(calls.errors.values()), sum(calls.refused.values())) == (1, refused)
+    assert len(calls.examples) == 1 - refused
+
+
 @pytest.mark.parametrize(("frames", "outcome"), [(200, "hung"), (100, "not_judged")])
 def test_never_answered_is_hung_even_if_it_showed(frames: int, outcome: str) -> None:
     """Not if the run ended within the ten seconds that a call is given."""

@@ -28,10 +28,24 @@ from around_values import (
 )
 from pvload.profiles.criteria import Criteria
 from pvload.profiles.load import load
-from pvload.stats.summary import Interval, LogWitness, Missing, Summary
+from pvload.profiles.schema import Profile
+from pvload.stats.summary import Call, Interval, LogWitness, Missing, Summary
 from pvload.verdict.judge import judge, judge_run
 from pvload.verdict.judgement import Judged, Result
-from summaries import accounting, call, generator, quantiles, sender, silent, stall, stalls, subscriber, summary
+from summaries import (
+    accounting,
+    call,
+    facts,
+    generator,
+    quantiles,
+    sender,
+    silent,
+    stall,
+    stalls,
+    subscriber,
+    summary,
+    unary,
+)
 
 TWO = (subscriber(0), subscriber(1))
 
@@ -303,3 +317,68 @@ def test_outcomes_beyond_the_list_still_count() -> None:
     """A thousand are listed; the thousand-and-first was ignored."""
     of = run(changes=changes(change(), count=2, outcomes={"effective": 1, "ignored": 1}))
     assert judged(of, "changes", Criteria(changes="clear")).result is Result.FAIL
+
+
+def test_a_change_that_is_refused_with_a_reason_is_answered_and_no_error() -> None:
+    """However many of them there were: the fold counts them, the judge leaves them out of the errors."""
+    limit = Criteria(grpc_errors=0)
+    refused = unary("SetParameter", 5000, errors={"INVALID_ARGUMENT": 4000}, refused={"INVALID_ARGUMENT": 4000})
+    assert judged(summary(unary=(refused,)), "grpc_errors", limit).result is Result.PASS
+    one_more = unary("SetParameter", 5000, errors={"INVALID_ARGUMENT": 4001}, refused={"INVALID_ARGUMENT": 4000})
+    found = judged(summary(unary=(one_more,)), "grpc_errors", limit)
+    assert (found.result, found.value) == (Result.FAIL, 1)
+
+
+GONE = sender(role="monitor", recorded=None, finished=False, last_seen_s=31.0, host="lab")
+
+
+def test_a_monitor_that_never_closed_its_account_is_a_witness_missing_and_no_broken_account() -> None:
+    of = summary(accounting=accounting(sender(), GONE, recorded=None))
+    limits = Criteria(driver_errors=0, longest_stall_s=2)
+    verdict = judge(of, limits)
+    assert judged(of, "accounting", limits).result is Result.PASS
+    assert judged(of, "longest_stall_s", limits).result is Result.PASS
+    found = judged(of, "driver_errors", limits)
+    assert found.result is Result.NOT_CHECKED
+    assert "the monitor on lab saw after 31.0 s is not known" in found.reason
+    assert verdict.result is Result.INCONCLUSIVE
+    assert judge(of, Criteria(longest_stall_s=2)).result is Result.PASS
+    seen = summary(accounting=of.accounting, log=LogWitness(True, {"driver_error": 1}, 1, ()))
+    assert judged(seen, "driver_errors", limits).result is Result.FAIL
+    engine = summary(accounting=accounting(sender(recorded=None, finished=False), recorded=None))
+    assert judge(engine, limits).result is Result.INVALID
+
+
+def soak(length_s: float, *calls: Call, **fields: Any) -> Summary:
+    return run(**fields, summary={"facts": facts(length_s=length_s), "calls": calls})
+
+
+@pytest.mark.parametrize(
+    ("word", "of", "result"),
+    [
+        ("the guest was to come later", soak(30.0), "INCONCLUSIVE"),
+        ("the guest came and stayed a while", soak(100.0, call(1, subscriber="guest/0", opened_at_s=60.0)),
+         "INCONCLUSIVE"),
+        ("the guest stayed seven times as long as it should",
+         soak(900.0, call(1, subscriber="guest/0", opened_at_s=60.0, ended_at_s=900.0)), "INVALID"),
+        ("the guest never came", soak(900.0), "INVALID"),
+    ],
+)  # fmt: skip
+def test_a_run_too_short_for_anybody_to_leave_is_no_fault_of_the_tool(word: str, of: Summary, result: str) -> None:
+    profile = load("soak-24h").profile
+    found = {one.name: one for one in judge_run(of, profile).criteria}
+    for name in ("isolation_periods", "streams_return"):
+        assert found[name].result.value == result, word
+        assert found[name].reason.startswith("run too short: ") == (result == "INCONCLUSIVE")
+
+
+def test_an_action_that_the_run_did_not_reach_leaves_its_question_open() -> None:
+    profile = load("start-stop-cycles").profile
+    late = tuple(action(at, "not_reached") for at in range(len(profile.timeline)))
+    assert judged_of(run(actions=late), profile, "failed_cycles") is Result.INCONCLUSIVE
+    done = tuple(action(at) for at in range(len(profile.timeline)))
+    assert judged_of(run(actions=done), profile, "failed_cycles") is Result.INVALID
+
+
+def judged_of(of: Summary, profile: Profile, name: str) -> Result:
+    return next(one.result for one in judge_run(of, profile).criteria if one.name == name)
