@@ -27,7 +27,7 @@ PROVEN_NS: Final = 60 * NS_PER_S
 OLD_NS: Final = 2 * NS_PER_S
 """A line of the first burst that was stamped so long before the start is not the run's."""
 BURST_NS: Final = 10 * NS_PER_S
-"""The first burst begins so early, or there is none."""
+"""The first burst begins so early, or there is none; and it lasts no longer."""
 KNOWN_LINES: Final = 512
 """Lines remembered, by which a repetition is known."""
 END_S: Final = 1.0
@@ -64,7 +64,7 @@ class CommandFollower:
         self._cut = 0
         self._known: deque[str] = deque(maxlen=KNOWN_LINES)
         self._repeats = False
-        self._burst_began = self._burst_over = False
+        self._burst_began_ns, self._burst_over = 0, False
         self._last_old: bool | None = None
         """Of the burst's lines so far; None: none had a stamp."""
         self._start_wall_ns = 0
@@ -170,13 +170,15 @@ class CommandFollower:
     def _in_burst(self, something: bool) -> bool:
         """Whether lines read now may be of the time before the run.
 
-        What such commands begin with comes at once: until the first poll that brings nothing after something came.
+        What such commands begin with comes at once: until the first poll that brings nothing after something came,
+        and not for ever: a host whose clock is behind and whose daemon never pauses would say nothing at all.
         """
         if self.starts > 1 or self._burst_over:
             return False
-        late = self._clock.monotonic_ns() - self._started_ns > BURST_NS
-        self._burst_over = (late and not self._burst_began) or (self._burst_began and not something)
-        self._burst_began = self._burst_began or something
+        now_ns = self._clock.monotonic_ns()
+        late = now_ns - (self._burst_began_ns or self._started_ns) > BURST_NS
+        self._burst_over = late or (self._burst_began_ns > 0 and not something)
+        self._burst_began_ns = self._burst_began_ns or (now_ns if something else 0)
         return not self._burst_over
 
     def _old(self, stamps: list[int | None]) -> list[bool]:

@@ -79,7 +79,7 @@ class Supervisor:
         self._rows = rows
         self._wish = wish
         self._display = display
-        self._camera_stays = plan.profile.target.address != "sim"
+        self._camera_stays = plan.profile.target.address != "sim" and not plan.profile.target.start
         frames = wish.frames or plan.profile.run.frames
         self._planned_s = 0.0 if frames else plan.profile.run.duration
         self._stall_s = plan.stall_threshold_s

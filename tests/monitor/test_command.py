@@ -145,6 +145,20 @@ def test_lines_without_any_stamp_are_old_in_the_first_burst_and_new_after_it(tmp
     follower.close()
 
 
+def test_a_burst_that_never_pauses_is_not_old_for_ever(tmp_path: Path) -> None:
+    """As of a host whose clock is behind, and whose daemon says something all the time."""
+    clock = Ahead()
+    follower = CommandFollower(script(tmp_path, f"while true; do echo '{OLD}'; done"), clock)
+    follower.start()
+    deadline = time.monotonic() + 10
+    while not follower._burst_began_ns:
+        assert follower.poll() == []
+        assert time.monotonic() < deadline
+    clock.by_ns += command.BURST_NS
+    assert lines_of(follower, 1)[0] == OLD
+    follower.close()
+
+
 def test_a_dead_log_command_is_a_missing_witness_until_it_speaks_again(tmp_path: Path) -> None:
     """Never a quiet pass: its death is in the notes, and the last word on the witness is that it is gone."""
     clock = SetClock()
