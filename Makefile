@@ -48,7 +48,7 @@ coverage: $(STAMP) ## the tests once more, measured in every process they start:
 	$(BIN)/coverage report --skip-covered --fail-under=90
 
 soak: $(STAMP) ## the long tests
-	$(BIN)/python -m pytest -m soak tests/soak
+	$(BIN)/python -m pytest -m soak tests/soak tests/integration
 
 bench: $(STAMP) ## what pvload itself can carry and what it costs
 	$(BIN)/python -m bench
