@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pvload.diagnose.locks import Lock, StallPoint, lock_of, points_of
 from pvload.diagnose.policy import disconnect_policy, slow_reader_policy
 from pvload.profiles.criteria import Criteria
-from pvload.stats.summary import Summary
+from pvload.stats.summary import LIST_LIMIT, Summary
 from pvload.verdict.judgement import Judged, Result, Verdict, worst
 
 NOT_FOUND = ("", "not_seen")
@@ -33,6 +34,10 @@ class Repeat:
     slow_reader_policy: str = ""
     changes: tuple[tuple[str, str], ...] = ()
     """(change in words, outcome) of those that the timeline made, in their order."""
+    stalls: tuple[StallPoint, ...] = ()
+    """What each of its stalls could be locked to."""
+    trouble: str = ""
+    """Why it got no verdict, by what ran it; empty: it got one, or left nothing to judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class SetVerdict:
     verdict: Verdict
     repeats: tuple[Repeat, ...]
     planned: int
+    lock: Lock
+    """What the stalls of all its runs have in common."""
 
 
 def repeat_of(number: int, name: str, summary: Summary, verdict: Verdict) -> Repeat:
@@ -56,12 +63,13 @@ def repeat_of(number: int, name: str, summary: Summary, verdict: Verdict) -> Rep
         disconnect_policy=policy.word,
         slow_reader_policy=slow.word,
         changes=tuple((one.text, one.outcome) for one in summary.around.changes.listed if one.by == "timeline"),
+        stalls=points_of(summary)[:LIST_LIMIT],
     )
 
 
-def not_run(number: int, name: str, why: str) -> Repeat:
+def not_run(number: int, name: str, why: str, *, trouble: str = "") -> Repeat:
     """A run without a report."""
-    return Repeat(number=number, name=name, result=None, why=(why,))
+    return Repeat(number=number, name=name, result=None, why=(why,), trouble=trouble)
 
 
 def judge_set(repeats: Sequence[Repeat], criteria: Criteria, *, planned: int) -> SetVerdict:
@@ -76,7 +84,8 @@ def judge_set(repeats: Sequence[Repeat], criteria: Criteria, *, planned: int) ->
     why = tuple(one.reason for one in found if one.judged and one.counts_as is result)
     if result is Result.PASS:
         why = (f"{len(repeats)} of {planned} repeats were made, and {found[1].reason}",)
-    return SetVerdict(Verdict(result=result, criteria=found, why=why), tuple(repeats), planned)
+    lock = lock_of(point for one in repeats for point in one.stalls)
+    return SetVerdict(Verdict(result=result, criteria=found, why=why), tuple(repeats), planned, lock)
 
 
 def _made(made: int, planned: int) -> Judged:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from pvload.diagnose.locks import StallPoint
 from pvload.profiles.criteria import Criteria
 from pvload.verdict.judgement import Result
 from pvload.verdict.repeats import Repeat, judge_set, not_run
@@ -79,3 +82,12 @@ def test_changes_must_come_to_the_same_each_time_where_changes_are_judged() -> N
     judged = judge_set(made, Criteria(changes="clear"), planned=2)
     assert judged.verdict.why == ("changes are inconsistent: exposure 50 ms: effective in 1, ignored in 1",)
     assert judge_set(made, Criteria(), planned=2).verdict.result is PASS
+
+
+def test_what_stalls_have_in_common_is_found_over_all_repeats() -> None:
+    """One stall a repeat: none of them can tell by itself, together they are locked to frames."""
+    points = [StallPoint(85, 0.02, 1e6), StallPoint(84, 0.05, 1e6), StallPoint(86, 0.1, 4e6), StallPoint(85, 0.02, 4e6)]
+    made = [replace(one, stalls=(point,)) for one, point in zip(_repeats(FAIL, FAIL, FAIL, FAIL), points, strict=True)]
+    judged = judge_set(made, Criteria(), planned=4)
+    assert judged.lock.kind == "frames"
+    assert judge_set(made[:2], Criteria(), planned=2).lock.kind == "none"
