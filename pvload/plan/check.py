@@ -31,6 +31,7 @@ from pvload.plan.share import Share, counts, distribute, shares
 from pvload.profiles.criteria import Criteria
 from pvload.profiles.schema import Profile
 
+_SHELL_WORDS: Final = frozenset(("|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"))
 CRITERIA: Final = tuple(name for name in Criteria.model_fields if name != "waive")
 """Names a profile may limit or waive."""
 _LONGEST_INVOLUNTARY_S: Final = 10.0
@@ -244,6 +245,8 @@ def _command_faults(key: str, line: str) -> Iterator[str]:
         return
     if not words or "\0" in line:
         yield f"target.{key} = {json.dumps(line)}: expected a command line"
+    for word in _SHELL_WORDS.intersection(words):
+        yield f"target.{key} = {json.dumps(line)}: {word} is a shell's and none reads it, expected sh -c '...' around it"
 
 
 def _name_faults(profile: Profile) -> Iterator[str]:

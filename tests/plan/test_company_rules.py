@@ -90,6 +90,8 @@ REFUSED = {
     "nothing expected": ("[criteria]\nexpectations = true\n", "expected a [[timeline]]"),
     "nothing changed": ("[criteria]\nrestored = true\n", "a changer, or `set` in the timeline"),
     "a started simulator": ('[target]\nstart = "daemon"\n', "pvload starts its simulator"),
+    "a log through a shell": ('[target]\naddress = "h:1"\nlog_command = "tail -F x | grep y"\n', "expected sh -c"),
+    "a log command cut off": ('[target]\naddress = "h:1"\nlog_command = "ssh \'h"\n', "no command line"),
     "two logs": ('[target]\naddress = "h:1"\nstart = "d"\nlog = "/tmp/log"\n', "expected one of them"),
     "hanging clients count twice": (
         '[[users]]\nname = "c"\ncount = 2\nchurn = { abort = { half_open = 1 } }\n',
