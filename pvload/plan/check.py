@@ -246,7 +246,7 @@ def _command_faults(key: str, line: str) -> Iterator[str]:
     if not words or "\0" in line:
         yield f"target.{key} = {json.dumps(line)}: expected a command line"
     for word in _SHELL_WORDS.intersection(words):
-        yield f"target.{key} = {json.dumps(line)}: {word} is a shell's and none reads it, expected sh -c '...' around it"
+        yield f"target.{key} = {json.dumps(line)}: no shell reads {word}, expected sh -c '...' around it"
 
 
 def _name_faults(profile: Profile) -> Iterator[str]:
