@@ -14,6 +14,19 @@ from pvload.wire.channel import options
 UNARY_WINDOW_BYTES: Final = 1024 * 1024
 
 
+def pings(every_ms: float, timeout_ms: float) -> list[tuple[str, int | str]]:
+    """The channel options that ask the server for a sign, also while nothing comes; none for every_ms 0."""
+    if not every_ms:
+        return []
+    return [
+        ("grpc.keepalive_time_ms", round(every_ms)),
+        ("grpc.keepalive_timeout_ms", round(timeout_ms)),
+        ("grpc.http2.ping_timeout_ms", round(timeout_ms)),  # the one that ends the connection
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+
+
 def connect(endpoint: Endpoint, window_bytes: int, more: Sequence[tuple[str, int | str]] = ()) -> grpc.aio.Channel:
     """A channel that shares its connection with no other, with `more` options; it connects with its first call."""
     secret = endpoint.credentials

@@ -16,7 +16,7 @@ import grpc.aio
 
 from pvload.clock import NS_PER_MS, NS_PER_S
 from pvload.engine import reset
-from pvload.engine.channels import connect
+from pvload.engine.channels import connect, pings
 from pvload.engine.context import Context
 from pvload.engine.frames import FrameLine
 from pvload.engine.pace import Pace
@@ -141,7 +141,7 @@ class Stream:
         self._record_ended(status, details, ended_ns)
 
     async def _opened_and_read(self) -> tuple[grpc.StatusCode, str]:
-        more = reset.options(self._mark) if self._mark else ()
+        more = reset.options(self._mark) if self._mark else pings(self.order.ping_ms, self.order.ping_timeout_ms)
         async with self._context.door:
             channel = connect(self._context.endpoint, self.order.window_bytes, more)
             await asyncio.sleep(0)

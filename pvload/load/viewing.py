@@ -26,6 +26,8 @@ from pvload.wire import command
 
 _log = logging.getLogger(__name__)
 RESUBSCRIBE_PAUSE_S: Final = 0.05
+PING_MS: Final = 10_000.0
+"""The project's own client asks for a sign so often."""
 CLOSE_WAIT_S: Final = 1.5
 """How long a killed user waits for its stream's end, so that a changed user count acts within 2 s."""
 
@@ -250,6 +252,7 @@ class Viewing:
             read_fps=population.read_fps,
             pause_ms=1000 * population.pause_after_frame,
             droppable=self._droppable,
+            ping_ms=PING_MS if population.kind == "gui-viewer" else 0.0,
         )
 
     @property

@@ -158,6 +158,7 @@ class Simulator:
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_send_message_length", SEND_LIMIT_BYTES),
                 ("grpc.http2.write_buffer_size", WRITE_BUFFER_BYTES),
+                ("grpc.http2.max_ping_strikes", 0),  # the daemon answers every ping
             ],
         )
         starvation, watchers = world.starvation, Watchers(world.ledger)

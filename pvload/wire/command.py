@@ -70,6 +70,10 @@ class Open:
     """Wait so long after each frame before reading the next."""
     droppable: bool = False
     """The call may be left by resetting its connection."""
+    ping_ms: float = 0.0
+    """Ask the server for a sign so often, also while nothing comes; 0: never. Not of a droppable call."""
+    ping_timeout_ms: float = 60_000.0
+    """A sign that takes longer ends the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,8 @@ class Bench:
         self.folder = folder
         self.sink = stack.enter_context(Sink())
         self.run = uuid.uuid4()
+        self.server_pid = 0
+        """Of the frame server started last."""
         self._stack = stack
 
     def serve(self, *arguments: str) -> str:
@@ -35,6 +37,7 @@ class Bench:
             [sys.executable, str(SERVER), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._stack.callback(server.wait, 10)
+        self.server_pid = server.pid
         assert server.stdin is not None
         assert server.stdout is not None
         self._stack.callback(server.stdout.close)
