@@ -92,6 +92,7 @@ class CameraTurn:
         self._run = run
         self._exposure_ms = turn.exposure_ms
         self._stopped_ns = turn.stopped_ns
+        self._joined = turn.joined
         self._population = population
         self._ordinal = ordinal
 
@@ -130,7 +131,7 @@ class CameraTurn:
             )
         finally:
             self._run.effects.pop((number, False), None)
-        if seen_ns or not restart or not looked or self._run.ending.is_set():
+        if seen_ns or not restart or not looked or self._joined or self._run.ending.is_set():
             return made
         again_ms = self._restart_for(made, change, via=via, within_s=within_s)
         return Made(
@@ -146,6 +147,8 @@ class CameraTurn:
 
     def stop(self) -> command.Answered:
         """Stops the camera by plan; CameraError if it was not well answered: then it is wanted to run as before."""
+        if self._joined:
+            raise CameraError("info", "the camera ran before this run, which joined it and so never stops it")
         was_running, self.running = self.running, False
         self._wants(False)
         try:

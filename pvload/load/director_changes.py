@@ -74,6 +74,7 @@ class DirectorChanges:
                 exposure_ms=max(camera.shown.exposure_ms, camera.set.exposure_ms),
                 running=camera.running,
                 stopped_ns=camera.stopped_ns,
+                joined=run.joined,
             )
             say(self._runner, turn, to=node)
             deadline_ns = self._clock.monotonic_ns() + int(LEASE_S * NS_PER_S)

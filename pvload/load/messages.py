@@ -363,6 +363,8 @@ class Turn:
     """The plan wants it to run."""
     stopped_ns: int
     """When it was last stopped in this run; 0: never."""
+    joined: bool = False
+    """It ran before the run, which never stops it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
