@@ -47,15 +47,14 @@ class Samples:
     def add(self, at_ns: int, *values: float) -> None:
         """Takes one row."""
         if self._seen % self._every == 0:
-            if self._seen == 0:
-                # Ones and not zeros: a page of zeros is no memory until it is written.
-                self._times, self._values = np.ones(SAMPLES, np.int64), np.ones((SAMPLES, self._width), np.float32)
-            elif self._count == SAMPLES:
+            if self._count == SAMPLES:
                 self._every *= 2
                 self._count = SAMPLES // 2
                 self._times[: self._count] = self._times[::2].copy()
                 self._values[: self._count] = self._values[::2].copy()
             if self._seen % self._every == 0:
+                if self._count == self._times.size:
+                    self._take_room()
                 self._times[self._count] = at_ns
                 self._values[self._count] = values
                 self._count += 1
@@ -82,11 +81,14 @@ class Samples:
         return self._every, self._seen, self.times(), self._values[: self._count]
 
     def __setstate__(self, state: _SamplesState) -> None:
-        self._every, self._seen, times, values = state
-        self._count, self._width = values.shape
-        size = SAMPLES if self._seen else 0
-        self._times, self._values = np.empty(size, np.int64), np.empty((size, self._width), np.float32)
-        self._times[: self._count], self._values[: self._count] = times, values
+        self._every, self._seen, self._times, self._values = state
+        self._count, self._width = self._values.shape
+
+    def _take_room(self) -> None:
+        # Ones and not zeros: a page of zeros is no memory until it is written.
+        times, values = np.ones(SAMPLES, np.int64), np.ones((SAMPLES, self._width), np.float32)
+        times[: self._count], values[: self._count] = self._times, self._values
+        self._times, self._values = times, values
 
 
 @dataclass(slots=True)
