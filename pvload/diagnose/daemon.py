@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from pvload.diagnose.cycles import attempts
@@ -47,22 +48,34 @@ def grown(one: Growth) -> str:
     return f"{one.figure} of {one.process} (pid {one.pid}) grows{speed}{least}"
 
 
+def deaths(summary: Summary) -> list[DaemonLife]:
+    """When the daemon that pvload started was gone although nobody had stopped it."""
+    lives = summary.around.daemon
+    return [
+        life
+        for before, life in zip((None, *lives), lives, strict=False)
+        if life.change == "gone" and not _stopping(before)
+    ]
+
+
+def died(life: DaemonLife) -> str:
+    """`the daemon (pid 77) died: killed by signal 9`."""
+    details = "" if life.details.startswith("signal SIG") else life.details
+    return f"the daemon (pid {life.pid}) died: {exited(life)}" + (f"; {details}" if details else "")
+
+
+def _stopping(life: DaemonLife | None) -> bool:
+    return life is not None and life.change == "stopping"
+
+
 def _died(summary: Summary) -> list[Finding]:
-    """The daemon that pvload started went away although nobody stopped it."""
-    found = []
-    ordered = False
-    for life in summary.around.daemon:
-        if life.change == "gone":
-            bad = life.exit_status not in (0, None)
-            if not ordered:
-                text = f"the daemon (pid {life.pid}) died: {exited(life)}"
-                said = life.details.startswith(("exit status", "signal "))  # the same in other words
-                text += f"; {life.details}" if life.details and not said else ""
-                found.append(Finding(Severity.DEATH, life.at_s, text))
-            elif bad:
-                text = f"the daemon (pid {life.pid}) was stopped and ended badly: {exited(life)}"
-                found.append(Finding(Severity.FAULT, life.at_s, text))
-        ordered = life.change == "stopping"
+    """The daemon that pvload started went away although nobody stopped it, or ended badly when it was."""
+    found = [Finding(Severity.DEATH, life.at_s, died(life)) for life in deaths(summary)]
+    lives = summary.around.daemon
+    for before, life in pairwise(lives):
+        if _stopping(before) and life.change == "gone" and life.exit_status not in (0, None):
+            text = f"the daemon (pid {life.pid}) was stopped and ended badly: {exited(life)}"
+            found.append(Finding(Severity.FAULT, life.at_s, text))
     return found
 
 

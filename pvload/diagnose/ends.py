@@ -5,11 +5,14 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Final
 
+from pvload.diagnose.daemon import deaths, died
 from pvload.diagnose.finding import AROUND_S, Finding, Severity, first_line, names
 from pvload.stats.around import ActionDone
 from pvload.stats.summary import Call, Summary
 
 DIED_WITHIN_S: Final = 2.0
+DEATH_WITHIN_S: Final = 5.0
+"""A process's end so near to that of all its streams is the same death."""
 RESTARTED: Final = "restart the daemon"
 """The text of that action of the timeline."""
 
@@ -102,8 +105,10 @@ def _death(summary: Summary, together: list[Call], at_s: float) -> Finding:
     later = [call for call in summary.calls if call.opened_at_s > at_s and _had(call)]
     back_s = min((call.opened_at_s for call in later), default=None)
     streams = f"all {len(gone)} streams" if len(gone) > 1 else f"{names(gone)}, the only stream,"
-    text = f"the daemon died or was shut down: {streams} ended UNAVAILABLE at once, {_after(together)}"
-    text += _log_of_death(summary, at_s)
+    life = next((one for one in deaths(summary) if abs(one.at_s - at_s) <= DEATH_WITHIN_S), None)
+    who = "the daemon died or was shut down" if life is None else died(life)
+    text = f"{who}{':' if life is None else ';'} {streams} ended UNAVAILABLE at once, {_after(together)}"
+    text += _log_of_death(summary, at_s) if life is None else ""
     text += "; it did not come back" if back_s is None else f"; a stream was open again at {back_s:.1f} s"
     length_s = (summary.facts.length_s if back_s is None else back_s) - at_s
     return Finding(Severity.DEATH, at_s, text, max(0.0, length_s))

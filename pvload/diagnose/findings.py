@@ -7,6 +7,7 @@ so the first one is "the worst thing that happened".
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 from typing import Final
 
@@ -14,7 +15,7 @@ from pvload.diagnose.calls import calls
 from pvload.diagnose.changes import changes
 from pvload.diagnose.company import company
 from pvload.diagnose.daemon import daemon
-from pvload.diagnose.ends import ends, never_opened, restarts
+from pvload.diagnose.ends import DEATH_WITHIN_S, ends, never_opened, restarts
 from pvload.diagnose.finding import Finding, Severity
 from pvload.diagnose.stalls import silent, stalls
 from pvload.stats.summary import Figures, Hole, Interval, Summary
@@ -25,6 +26,12 @@ QUICK_S: Final = 1.0
 """A start so soon after a stop may find the old producer asleep."""
 FAST_BY: Final = 1.2
 """A mean rate above this many times the expected one is too fast, whatever made it so."""
+_WHEN: Final = re.compile(r"at (-?[0-9.,]+) s: ")
+"""How an example of a failed call begins."""
+BURST: Final = 5
+"""Frames missing in one go that are worth a word of their own."""
+BURSTS_TOLD: Final = 4
+"""So many of them beside the worst one."""
 BLIND_TOLD: Final = 3
 """So many stretches of blind time are told one by one, more of them by the longest."""
 _EDGE_S: Final = 0.1
@@ -43,15 +50,17 @@ _LOST: Final = {
 
 def findings(summary: Summary) -> tuple[Finding, ...]:
     """All findings, worst first."""
-    silences = stalls(summary)
+    silences, ended = stalls(summary), ends(summary)
+    dead = [one.at_s for one in ended if one.severity is Severity.DEATH and one.at_s is not None]
     found = [
-        *ends(summary),
+        *ended,
         *restarts(summary),
         *silences,
         *silent(summary),
         *_producers(summary),
         *_too_fast(summary),
         *_loss(summary),
+        *_bursts(summary),
         *_calls(summary),
         *_driver(summary),
         *_gave_up(summary),
@@ -59,7 +68,7 @@ def findings(summary: Summary) -> tuple[Finding, ...]:
         *changes(summary),
         *company(summary),
         *calls(summary),
-        *daemon(summary),
+        *(one for one in daemon(summary) if not _is_told(one, dead)),
         *_blind(summary, [one for one in silences if one.severity is Severity.DOUBT]),
         *_doubts(summary),
     ]
@@ -69,6 +78,12 @@ def findings(summary: Summary) -> tuple[Finding, ...]:
             key=lambda one: (-one.severity, -one.length_s, one.at_s if one.at_s is not None else math.inf, one.text),
         )
     )
+
+
+def _is_told(one: Finding, dead: list[float]) -> bool:
+    """Whether a death of the process is that of its streams, told already."""
+    near = any(one.at_s is not None and abs(one.at_s - at_s) <= DEATH_WITHIN_S for at_s in dead)
+    return one.severity is Severity.DEATH and near
 
 
 def _producers(summary: Summary) -> list[Finding]:
@@ -199,6 +214,20 @@ def _gave_up(summary: Summary) -> list[Finding]:
     return [Finding(Severity.NOTICE, None, f"{'; '.join(texts[:3]) or f'{number:,} users gave up'}{more}")]
 
 
+def _bursts(summary: Summary) -> list[Finding]:
+    """The largest holes beside the worst one, each with its moment, so that log and resources are told around it."""
+    slow = {one.subscriber for one in summary.around.slow_readers}
+    holes = [one for one in summary.run.holes if one.subscriber not in slow]
+    ordered = sorted(holes, key=lambda hole: (-hole.count, hole.at_s))
+    told: list[Hole] = ordered[:1]
+    for hole in ordered[1:]:
+        if hole.count < BURST or len(told) > BURSTS_TOLD:
+            break
+        if all(abs(hole.at_s - one.at_s) > 1.0 for one in told):
+            told.append(hole)
+    return [Finding(Severity.NOTICE, hole.at_s, _hole(hole)) for hole in told[1:]]
+
+
 def _hole(hole: Hole) -> str:
     together = " in one go" if hole.count > 1 else ""
     numbers = f"between frame_number {hole.number_before} and {hole.number_after}"
@@ -214,8 +243,10 @@ def _calls(summary: Summary) -> list[Finding]:
     number = sum(sum(one.errors.values()) - sum(one.refused.values()) for one in failed)
     first = failed[0]
     example = first.examples[0] if first.examples else ", ".join(first.errors)
+    when = _WHEN.match(example)
     more = f"; {number} failed calls in all" if number > 1 else ""
-    return [Finding(Severity.FAULT, None, f"a call failed: {first.method} {example}{more}")]
+    text = f"a call failed: {first.method} {example[when.end() :] if when else example}{more}"
+    return [Finding(Severity.FAULT, float(when[1].replace(",", "")) if when else None, text)]
 
 
 def _driver(summary: Summary) -> list[Finding]:

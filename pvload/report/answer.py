@@ -14,6 +14,7 @@ from typing import Final
 
 from pvload.diagnose.finding import Severity
 from pvload.diagnose.findings import findings
+from pvload.diagnose.policy import LEAVINGS
 from pvload.report.questions import (
     Entries,
     changes,
@@ -140,6 +141,11 @@ def _growth_is_known(summary: Summary) -> bool:
     return any(one.result != "too_short" for one in summary.around.growth)
 
 
+def _somebody_left(summary: Summary) -> bool:
+    moved = summary.around.disturbances
+    return moved is not None and any(one.kind in LEAVINGS for one in moved.listed)
+
+
 def _is_behind(summary: Summary) -> bool:
     return any(one.outcome != "done" for one in summary.around.actions)
 
@@ -150,7 +156,7 @@ QUESTIONS_ASKED: Final[Sequence[Question]] = (
     Question(frozenset({"rate_achieved_at_least", "call_p99_ms", "change_events_lost", "stop_ms"}), storms),
     Question(frozenset({"slow_reader_policy"}), slow_readers),
     Question(frozenset({"flat"}), endurance, unasked=_growth_is_known),
-    Question(frozenset({"isolation_periods", "isolation_missing"}), isolation),
+    Question(frozenset({"isolation_periods", "isolation_missing"}), isolation, unasked=_somebody_left),
     Question(frozenset({"disconnect_policy"}), leavings),
     Question(frozenset({"streams_return"}), churn),
     Question(frozenset({"expectations"}), timeline, rows=True, unasked=_is_behind),

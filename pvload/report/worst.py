@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from pvload.diagnose.finding import Finding, Severity, log_around, resources_around
+from pvload.diagnose.finding import Severity, log_around, resources_around
 from pvload.diagnose.findings import findings
 from pvload.diagnose.nothing import nothing_seen
-from pvload.report.table import bullet, cut, paragraph
+from pvload.report.table import WIDTH, bullet, cut, paragraph
 from pvload.stats.around import Resource
-from pvload.stats.summary import Summary
+from pvload.stats.summary import LogLine, Summary
 from pvload.verdict.always import MONITOR
 from pvload.verdict.words import count, ms, percent, seconds
 
@@ -42,12 +42,8 @@ def what_happened(summary: Summary) -> list[str]:
     for one in sorted(found[:MOST], key=lambda one: (one.at_s is None, one.at_s or 0.0)):
         label = "  in all" if one.at_s is None else f"  at {seconds(one.at_s)}"
         lines += paragraph(label, one.text, width=WHEN)
-        near = log_around(summary, one)
-        for line in near[:MOST_LINES]:
-            lines += paragraph("", f"log at {line.at_s:.2f} s: {cut(line.text, 200)}", width=WHEN + 2)
-        if len(near) > MOST_LINES:
-            lines += paragraph("", f"and {len(near) - MOST_LINES} more log lines", width=WHEN + 2)
-        lines += _nothing_near(summary, one) if not near else []
+        if one.at_s is not None:
+            lines += _log(log_around(summary, one), watched=summary.log.present)
         lines += _resources(resources_around(summary, one))
     return lines + ([f"  and {len(found) - MOST:,} lesser ones"] if len(found) > MOST else [])
 
@@ -57,25 +53,32 @@ def nothing(summary: Summary) -> list[str]:
     return [line for one in nothing_seen(summary) for line in bullet(one)]
 
 
-def _nothing_near(summary: Summary, one: Finding) -> list[str]:
-    """That the log was watched and silent is evidence too."""
-    if not summary.log.present or one.at_s is None:
-        return []
-    return paragraph("", "log: nothing that matters within 2 s of its beginning and end", width=WHEN + 2)
+def _log(near: Sequence[LogLine], *, watched: bool) -> list[str]:
+    """A line for each of the log's, the daemon's own time and colours gone; that it was silent is evidence too."""
+    if not near:
+        return _line("log: nothing that matters within 2 s of its beginning and end") if watched else []
+    lines = [
+        line for one in near[:MOST_LINES] for line in _line(f"log at {one.at_s:.2f} s: {' '.join(one.text.split())}")
+    ]
+    more = len(near) - MOST_LINES
+    return [*lines, *_line(f"and {count(more, 'log line')} more")] if more > 0 else lines
 
 
 def _resources(near: Sequence[Resource]) -> list[str]:
-    """The span of each figure over these seconds; a line each for the host and the daemon."""
+    """The span of each figure over these seconds; a line for the host and one for the daemon, what matters most first.
+
+    What finds no room on the line stands in summary.json.
+    """
     if not near:
         return []
     host = {
         "CPU": _span([one.cpu_share for one in near], percent),
         "pressure": _span([one.pressure_share for one in near], percent),
         "stolen": _span([one.steal_share for one in near], percent),
-        "load": _span([one.load_1 for one in near], _number),
-        "memory": _span([one.memory_used_bytes / 2**20 for one in near], _mib),
         "disk busy": _span([one.disk_busy_share for one in near], percent),
         "network": _span([one.network_mb_s for one in near], lambda value: f"{value:.3g} MB/s"),
+        "load": _span([one.load_1 for one in near], _number),
+        "memory": _span([one.memory_used_bytes / 2**20 for one in near], _mib),
         "interrupts": _span([one.interrupts_per_s for one in near], lambda value: f"{value:,.0f}/s"),
     }
     daemon = {
@@ -86,9 +89,17 @@ def _resources(near: Sequence[Resource]) -> list[str]:
     }
     lines = []
     for whose, figures in (("host", host), ("daemon", daemon)):
-        told = ", ".join(f"{name} {span}" for name, span in figures.items() if span)
-        lines += paragraph("", f"{whose}: {told}", width=WHEN + 2) if told else []
+        told = f"{whose}:"
+        for name, span in figures.items():
+            longer = f"{told}{'' if told.endswith(':') else ','} {name} {span}"
+            told = longer if span and len(longer) <= WIDTH - WHEN - 2 else told
+        lines += _line(told) if not told.endswith(":") else []
     return lines
+
+
+def _line(text: str) -> list[str]:
+    """Beside a finding, cut where it is longer than a line."""
+    return paragraph("", cut(text, WIDTH - WHEN - 2), width=WHEN + 2)
 
 
 def _span(values: Sequence[float | None], said: Callable[[float], str]) -> str:

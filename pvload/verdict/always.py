@@ -47,7 +47,8 @@ def frames(summary: Summary, doubt: Doubt) -> Judged:
     refused = [one for one in summary.subscribers if not accepted(one)]
     if refused:
         reason = f"{refused[0].name} was never accepted by the target{_why_refused(summary, refused[0].name)}"
-        others = f", nor were {len(refused) - 1} others" if len(refused) > 1 else ""
+        more = len(refused) - 1
+        others = f", nor {'was another' if more == 1 else f'were {more} others'}" if more else ""
         return _judged("frames", Result.INVALID, reason + others, subject=refused[0].name)
     if summary.users_failed:
         return _judged("frames", Result.INVALID, f"{count(summary.users_failed, 'user')} could not start")
@@ -122,7 +123,8 @@ def accounting(summary: Summary) -> Judged:
     if lost:
         last = f" after {seconds(lost[0].last_seen_s)}" if lost[0].last_seen_s is not None else ""
         reason = f"what {lost[0].role} {lost[0].worker} recorded{last} is not known: it never closed its account"
-        others = f", nor did {len(lost) - 1} others" if len(lost) > 1 else ""
+        more = len(lost) - 1
+        others = f", nor did {'another' if more == 1 else f'{more} others'}" if more else ""
         return _judged(name, Result.INVALID, reason + others, len(lost))
     faulty = next((one for one in account.senders if one.fault), None)
     if faulty is not None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from pvload.diagnose.daemon import deaths, died
 from pvload.stats.summary import Summary
 from pvload.verdict.judgement import Judged, Result, severity
 from pvload.verdict.streams import accepted
+from pvload.verdict.words import seconds
 
 CAUSES: Final = ("camera_was_running", "unknown_device", "not_connected", "operator_failed")
 """Notes that say why there was no stream; their text is the cause."""
@@ -39,9 +41,11 @@ def why(summary: Summary, criteria: Sequence[Judged], result: Result) -> tuple[s
 
 
 def _cause(summary: Summary) -> str:
-    """The text of the note that says why no stream was accepted; empty if one was, or nobody noted it."""
+    """Why no stream was accepted: the daemon's death, or what was noted; empty if one was, or nobody knows."""
     if any(accepted(one) for one in summary.subscribers):
         return ""
+    for life in deaths(summary)[:1]:
+        return f"{died(life)}, at {seconds(life.at_s)}"
     for note in summary.notes:
         kind, _, text = note.partition(": ")
         if kind in CAUSES and text:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+import around_values
 import summaries
 from pvload.diagnose.finding import Severity, log_around
 from pvload.diagnose.findings import findings
 from pvload.stats.config import FoldConfig
+from pvload.stats.summary import Hole, Missing
 from pvload.wire.codes import EndedBy, LogClass, NoteClass, Outcome
 from pvload.wire.event import Kind
 from tests.stats.stream import MS, T0, Stream, summary
@@ -235,3 +237,30 @@ def test_who_gave_up_is_told_with_the_number_of_its_tries() -> None:
     assert [one.text for one in findings(of)] == [text]
     many = summaries.summary(notes=(f"gave_up: {text}",) * 5, note_counts={"gave_up": 5})
     assert findings(many)[0].text.endswith("; 2 more users gave up")
+
+
+def test_a_process_that_died_with_its_streams_died_once() -> None:
+    """The log of the daemon's life knows how it exited, the streams know what it meant: one finding tells both."""
+    lost = summaries.call(ended_at_s=30.0, ended_by="server", status="UNAVAILABLE")
+    of = around_values.run(daemon=(around_values.life("gone", -11),), summary={"calls": (lost,)})
+    deaths = [one.text for one in findings(of) if one.severity is Severity.DEATH]
+    assert len(deaths) == 1
+    assert deaths[0].startswith("the daemon (pid 77) died: killed by signal 11; ")
+    assert "ended UNAVAILABLE at once" in deaths[0]
+
+
+def test_of_many_holes_the_large_ones_are_told_with_their_moment() -> None:
+    """The worst is told with the sum; those of fewer than five frames, and those beside a larger one, are not."""
+    holes = tuple(
+        Hole("viewer/0", 1, at_s, count, "unseen", 10, 11 + count)
+        for at_s, count in ((5.0, 2), (10.0, 20), (10.5, 9), (20.0, 7), (30.0, 40))
+    )
+    one = summaries.subscriber(missing=Missing(unseen=78), holes=holes)
+    told = [found.at_s for found in findings(summaries.summary(one)) if "in one go" in found.text]
+    assert told == [30.0, 10.0, 20.0]
+
+
+def test_a_failed_call_is_told_with_its_moment() -> None:
+    failed = summaries.unary("Arm", errors={"INTERNAL": 1}, examples=("at 1,203.5 s: INTERNAL no camera",))
+    (found,) = findings(summaries.summary(unary=(failed,)))
+    assert (found.at_s, found.text) == (1203.5, "a call failed: Arm INTERNAL no camera")

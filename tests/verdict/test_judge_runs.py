@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import around_values
 from pvload.profiles.criteria import Criteria
 from pvload.profiles.load import load
 from pvload.stats.summary import Age, Device, Interval, LogWitness, Missing, Summary
@@ -436,3 +437,10 @@ def test_missing_frames_are_told_with_their_number_and_their_class() -> None:
     reason = judged(summary(subscriber(missing=Missing(unseen=60))), "drop_rate_below").reason
     assert reason.startswith("viewer/0: 60 frames missing of 660 due")
     assert reason.endswith(": lost in the server unseen")
+
+
+def test_a_daemon_that_died_before_any_stream_is_the_cause() -> None:
+    of = around_values.run(
+        daemon=(around_values.life("gone", -9),), subscribers=(subscriber(opened=0, figures=silent(0.0)),)
+    )
+    assert judge(of, Criteria(longest_stall_s=2)).why[0].startswith("the daemon (pid 77) died: killed by signal 9")
