@@ -34,6 +34,8 @@ NS_PER_S: Final = 1_000_000_000
 LAG_REACH_NS: Final = NS_PER_S
 MOST_FOLDED: Final = 2**32
 """No record stands for more frames than this."""
+_METRICS: Final = int(FrameFlag.METRICS)
+_CHECKS: Final = int(FrameFlag.CHECKED_SIZE | FrameFlag.CHECKED_PIXELS)
 _PAYLOAD_NAMES: Final = {payload.value: payload.name.lower() for payload in Payload}
 
 
@@ -89,11 +91,11 @@ class CallFold:
     def frames(self, rows: Records) -> None:
         """Takes the next FRAME rows of this call."""
         self.arrived += rows.size
-        if rows["flags"][-1] & FrameFlag.METRICS:
+        if rows["flags"][-1] & _METRICS:
             self.told = (int(rows["frames_sent"][-1]), int(rows["frames_dropped"][-1]))
         t_ns = rows["t_ns"].astype(np.int64)
         t_ns[0] = max(int(t_ns[0]), self.last_ns)
-        if t_ns.size > 1 and int(np.diff(t_ns).min()) < 0:
+        if (t_ns[1:] < t_ns[:-1]).any():
             t_ns = np.maximum.accumulate(t_ns)
         if int(t_ns[-1]) > self._timeline.close_ns:
             inside = int(np.searchsorted(t_ns, self._timeline.close_ns, side="right"))
@@ -108,7 +110,7 @@ class CallFold:
             source_ns=rows["source_ns"].astype(np.int64),
             sent=rows["frames_sent"].astype(np.int64),
             dropped=rows["frames_dropped"].astype(np.int64),
-            metrics=(rows["flags"] & FrameFlag.METRICS) != 0,
+            metrics=(rows["flags"] & _METRICS) != 0,
         )
         self._count(rows, columns)
         loss = self.steps.add(columns)
@@ -204,10 +206,10 @@ class CallFold:
         tally.frames += len(columns)
         tally.message_bytes += int(rows["message_bytes"].sum(dtype=np.int64))
         tally.decoded_bytes += int(rows["uncompressed_bytes"].sum(dtype=np.int64))
-        checks = FrameFlag.CHECKED_SIZE | FrameFlag.CHECKED_PIXELS
         codes = rows["code"]
-        if codes.any() or (rows["flags"] & checks).any():
-            tally.payload_checked += int(np.count_nonzero((rows["flags"] & checks != 0) | (codes != 0)))
+        checked = rows["flags"] & _CHECKS
+        if codes.any() or checked.any():
+            tally.payload_checked += int(np.count_nonzero((checked != 0) | (codes != 0)))
             for code, count in enumerate(np.bincount(codes)):
                 if count and code > Payload.OK:
                     tally.payload_errors[_PAYLOAD_NAMES.get(code, f"code_{code}")] += int(count)
@@ -230,7 +232,7 @@ class CallFold:
         """Feeds runs of rising frame numbers to the grid; a restart, a frame out of order or another setting, which
         may give another period, begins anew."""
         start = 0
-        breaks = np.flatnonzero(np.diff(columns.number) < 1) + 1 if len(columns) > 1 else np.zeros(0, np.int64)
+        breaks = (columns.number[1:] <= columns.number[:-1]).nonzero()[0] + 1
         odd = {int(row) for row in breaks} | set(loss.restarts) | set(loss.duplicates)
         odd.update(self._reshaped(rows))
         if self._grid_last is not None and int(columns.number[0]) <= self._grid_last:

@@ -265,7 +265,7 @@ def _call(note: CallNote, sender: SenderFold, facts: RunFacts, config: FoldConfi
         details=note.details,
         first_frame_number=note.first_number,
         last_frame_number=note.last_number,
-        figures=figures(shifted(note.tally, offset), scope),
+        figures=figures(shifted(note.tally, offset) if offset else note.tally, scope),
         windows=tuple(
             _window(begin, length, tally, sender.basis.offset_known, facts)
             for (begin, length), tally in sorted(on_axis(note.windows, sender.basis, offset))

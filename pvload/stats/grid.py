@@ -98,7 +98,9 @@ class Grid:
 def _uneven(rows: Int64s, start: int, count: int) -> list[bool]:
     """For each of `count` blocks from `start`, whether one of its steps could be a whole period too long."""
     first, stop = max(start - 1, 0), start + count * BLOCK
-    steps = np.diff(rows[1, first:stop]) / np.diff(rows[0, first:stop])
+    part = rows[:2, first:stop]
+    ahead, steps = part[:, 1:] - part[:, :-1]
+    steps = steps / ahead
     edges = np.maximum(np.arange(count) * BLOCK - (start == 0), 0)
     low, high = np.minimum.reduceat(steps, edges), np.maximum.reduceat(steps, edges)
     uneven: list[bool] = (high >= UNEVEN * low).tolist()

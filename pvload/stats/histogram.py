@@ -7,6 +7,9 @@ integers: any order of `add` and `merge` gives the same histogram. Negative valu
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -21,7 +24,13 @@ _ZERO: Final = 0
 _FIRST: Final = (1023 << _MANTISSA_BITS) - 1
 """Bucket key of 1 minus one, so that key 0 is the value 0."""
 
-_SHARES: Final = np.array([0.5, 0.9, 0.95, 0.99, 0.999])
+_SHARES: Final = (0.5, 0.9, 0.95, 0.99, 0.999)
+_SAFE: Final = 2**62
+"""A sum below it does not overflow."""
+_FEW: Final = 8
+"""So many values are counted one by one: sooner done than by arrays."""
+_DOUBLE: Final = struct.Struct("<d")
+_BITS: Final = struct.Struct("<q")
 
 Int64s = npt.NDArray[np.int64]
 
@@ -30,6 +39,8 @@ def bucket_of(values: Int64s) -> Int64s:
     """Keys: 0 for 0, 1.. for 1 and more, negative for negative values. Order of keys is order of values."""
     magnitude = np.abs(values)
     keys = (magnitude.astype(np.float64).view(np.int64) >> _SHIFT) - _FIRST
+    if values.size and int(values.min()) > 0:
+        return keys
     keys = np.where(magnitude == 0, _ZERO, keys)
     return np.where(values < 0, -keys, keys)
 
@@ -41,6 +52,23 @@ def value_of(keys: Int64s) -> npt.NDArray[np.float64]:
     high = ((magnitude + _FIRST + 1) << _SHIFT).view(np.float64)
     middle = np.where(magnitude == 0, 0.0, (low + high) / 2)
     return np.where(keys < 0, -middle, middle)
+
+
+def _key(value: int) -> int:
+    """`bucket_of` of one value."""
+    if value == 0:
+        return _ZERO
+    key: int = (_BITS.unpack(_DOUBLE.pack(abs(value)))[0] >> _SHIFT) - _FIRST
+    return -key if value < 0 else key
+
+
+def _middle(key: int) -> float:
+    """`value_of` of one key."""
+    if key == _ZERO:
+        return 0.0
+    low, high = (_DOUBLE.unpack(_BITS.pack((abs(key) + _FIRST + more) << _SHIFT))[0] for more in (0, 1))
+    middle: float = (low + high) / 2
+    return -middle if key < 0 else middle
 
 
 class Histogram:
@@ -62,13 +90,23 @@ class Histogram:
         """Counts all of `values`, shape (n,), any range."""
         if values.size == 0:
             return
-        keys = bucket_of(values)
-        low, high = int(keys.min()), int(keys.max())
         self._unpack()
+        if values.size <= _FEW:
+            self._add_few(values.tolist())
+            return
+        least, most = int(values.min()), int(values.max())
+        keys, low, high = bucket_of(values), _key(least), _key(most)
         self._cover(low, high)
         part = np.bincount(keys - low)
         self._counts[low - self._low : low - self._low + part.size] += part
-        self._note(values.size, _exact_sum(values), int(values.min()), int(values.max()))
+        self._note(values.size, _exact_sum(values, max(-least, most)), least, most)
+
+    def _add_few(self, values: list[int]) -> None:
+        keys = [_key(value) for value in values]
+        self._cover(min(keys), max(keys))
+        for key in keys:
+            self._counts[key - self._low] += 1
+        self._note(len(values), sum(values), min(values), max(values))
 
     def merge(self, other: Histogram) -> None:
         """Adds all that `other` counted."""
@@ -88,29 +126,30 @@ class Histogram:
 
     def quantile(self, share: float) -> float | None:
         """The value at rank ceil(share * n), within 0.4 %; None without values."""
-        found = self._at(np.array([share]))
+        found = self._at((share,))
         return found[0] if found else None
 
-    def _at(self, shares: npt.NDArray[np.float64]) -> list[float]:
+    def _at(self, shares: Sequence[float]) -> list[float]:
         """The values at several shares at once; empty without values."""
         if self.n == 0 or self.minimum is None or self.maximum is None:
             return []
         self._unpack()
-        ranks = np.clip(np.ceil(shares * self.n), 1, self.n)
-        at = np.searchsorted(np.cumsum(self._counts), ranks)
-        found: list[float] = np.clip(value_of(self._low + at), float(self.minimum), float(self.maximum)).tolist()
-        return found
+        least, most = float(self.minimum), float(self.maximum)
+        ranks = [min(max(ceil(share * self.n), 1), self.n) for share in shares]
+        places: list[int] = self._counts.cumsum().searchsorted(ranks).tolist()
+        return [min(max(_middle(self._low + place), least), most) for place in places]
 
     def weighted_median(self) -> float | None:
         """Half of the sum of all values lies in values above this one."""
         if self.n == 0:
             return None
         self._unpack()
-        values = value_of(np.arange(self._low, self._low + self._counts.size))
-        mass = np.cumsum(np.maximum(values, 0.0) * self._counts)
+        used = self._counts.nonzero()[0]
+        values = value_of(self._low + used)
+        mass = np.cumsum(np.maximum(values, 0.0) * self._counts[used])
         if mass[-1] <= 0:
             return None
-        value = float(values[int(np.searchsorted(mass, mass[-1] / 2))])
+        value = float(values[int(mass.searchsorted(mass[-1] / 2))])
         return min(value, float(self.maximum if self.maximum is not None else value))
 
     def quantiles(self, *, scale: float, shift: int = 0) -> Quantiles:
@@ -157,12 +196,17 @@ class Histogram:
         self._low, self._counts = new_low, counts
 
 
-def _exact_sum(values: Int64s) -> int:
-    """Sum without overflow: high and low halves apart."""
+def _exact_sum(values: Int64s, largest: int) -> int:
+    """Sum without overflow of values up to +-largest: where it could be too large, high and low halves apart."""
+    if largest * values.size < _SAFE:
+        return int(values.sum())
     return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 
 def sum_of_squares(values: Int64s) -> int:
     """Exact sum of squares of values below 2^47, at most 2^16 of them at a time."""
+    largest = max(int(values.max()), -int(values.min())) if values.size else 0
+    if largest * largest * values.size < _SAFE:
+        return int(np.dot(values, values))
     high, low = values >> 24, values & 0xFFFFFF
     return (int((high * high).sum()) << 48) + (int((high * low).sum()) << 25) + int((low * low).sum())

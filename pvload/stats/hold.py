@@ -18,6 +18,7 @@ from pvload.wire.event import Kind, Records
 
 FOLD_ROWS: Final = 65_536
 """So many new rows (6 MiB) are folded at once."""
+_FRAME: Final = int(Kind.FRAME)
 _TELLING: Final = np.zeros(256, np.bool_)
 _TELLING[[Kind.TEXT, Kind.WANTED, Kind.END, Kind.LAG, Kind.PROBE, Kind.OPENED, Kind.CHANGE, Kind.OFFERED]] = True
 
@@ -117,7 +118,7 @@ def by_call(rows: Records) -> Iterator[tuple[int, Records]]:
         return
     order = np.argsort(refs, kind="stable")
     ordered = refs[order]
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(ordered)) + 1, [ordered.size]))
+    starts = np.concatenate(([0], (ordered[1:] != ordered[:-1]).nonzero()[0] + 1, [ordered.size]))
     groups = sorted(range(starts.size - 1), key=lambda at: int(order[starts[at]]))
     arranged = rows[order]
     for at in groups:
@@ -127,7 +128,7 @@ def by_call(rows: Records) -> Iterator[tuple[int, Records]]:
 def runs_of(rows: Records) -> Iterator[tuple[Kind, Records]]:
     """The rows of one call: each run of frames as one piece, each other record alone."""
     kinds = rows["kind"]
-    others = np.flatnonzero(kinds != Kind.FRAME)
+    others = (kinds != _FRAME).nonzero()[0]
     start = 0
     for at in others:
         if at > start:

@@ -202,17 +202,20 @@ class Steps:
 
     def _odd(self, frames: Columns) -> Int64s:
         """Rows that are not an ordinary successor of the row before them."""
-        ordinary = (np.diff(frames.number) >= 1) & (frames.metrics[1:] == frames.metrics[:-1])
-        ordinary &= (np.diff(frames.sent) >= 1) | ~frames.metrics[1:]
-        return np.flatnonzero(~ordinary) + 1
+        number, sent, metrics = frames.number, frames.sent, frames.metrics
+        odd = (number[1:] <= number[:-1]) | (metrics[1:] != metrics[:-1])
+        odd |= (sent[1:] <= sent[:-1]) & metrics[1:]
+        rows: Int64s = odd.nonzero()[0] + 1
+        return rows
 
     def _ordinary(self, frames: Columns, start: int, stop: int, loss: Loss) -> None:
         """Rows [start, stop), each an ordinary successor of the row before, which is the front."""
         metrics = bool(frames.metrics[start])
-        numbered = np.diff(frames.number[start - 1 : stop]) - 1
+        before, now = slice(start - 1, stop - 1), slice(start, stop)
+        numbered = frames.number[now] - frames.number[before] - 1
         if metrics:
-            unsent = np.diff(frames.sent[start - 1 : stop]) - 1
-            dropped = np.maximum(np.diff(frames.dropped[start - 1 : stop]), 0)
+            unsent = frames.sent[now] - frames.sent[before] - 1
+            dropped = np.maximum(frames.dropped[now] - frames.dropped[before], 0)
         else:
             unsent = dropped = np.zeros_like(numbered)
         last = stop - 1
@@ -223,7 +226,7 @@ class Steps:
             int(frames.dropped[last]),
             metrics,
         )
-        rows = np.flatnonzero(numbered | unsent | dropped)
+        rows = (numbered | unsent | dropped).nonzero()[0]
         if rows.size == 0:
             return
         numbered, unsent, dropped = numbered[rows], unsent[rows], dropped[rows]

@@ -34,10 +34,12 @@ class Streak:
             dropped = np.concatenate(([before[2]], dropped))
             metrics = np.concatenate(([before[3]], metrics))
         both = metrics[1:] & metrics[:-1]
-        left_out = np.where(both & decimating, np.maximum(np.diff(dropped), 0), 0)
-        broken = (np.diff(number) - 1 > left_out) | (both & (np.diff(sent) > 1))
+        missing = number[1:] - number[:-1] - 1
+        if decimating:
+            missing -= np.where(both, np.maximum(dropped[1:] - dropped[:-1], 0), 0)
+        broken = (missing > 0) | (both & (sent[1:] - sent[:-1] > 1))
         offset = self.frames + (1 if self._last is None else 0)
-        places = sorted({*(np.flatnonzero(broken) + offset).tolist(), *stalls})
+        places = sorted({*(broken.nonzero()[0] + offset).tolist(), *stalls})
         for place in places:
             self._cut(place)
         self.frames += len(columns)

@@ -132,13 +132,17 @@ class Tally:
     def merge(self, other: Tally) -> None:
         """Adds another scope."""
         for name in _SUMS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            # Most of them are 0 in a short call.
+            if more := getattr(other, name):
+                setattr(self, name, getattr(self, name) + more)
         for name in _COUNTERS:
-            getattr(self, name).update(getattr(other, name))
+            if more := getattr(other, name):
+                getattr(self, name).update(more)
         for name in _PARTS:
             getattr(self, name).merge(getattr(other, name))
         for name in Counts.__slots__:
-            setattr(self.steps, name, getattr(self.steps, name) + getattr(other.steps, name))
+            if more := getattr(other.steps, name):
+                setattr(self.steps, name, getattr(self.steps, name) + more)
         self.longest_outage_ns = max(self.longest_outage_ns, other.longest_outage_ns)
         if other.before_numbering is not None:
             self.before_numbering = (self.before_numbering or 0) + other.before_numbering
