@@ -1,7 +1,10 @@
 """Every kind of user as a class of one's own, under Locust as you know it; docs/users.md explains each.
 
     locust -f locustfiles/users.py --headless -t 20s             what the classes below state
-    locust -f locustfiles/users.py --headless -u 12 -t 20s       more of them: counts are weights
+    locust -f locustfiles/users.py --headless -t 20s -u 12 \\
+        --pvload-set simulator.streams_per_client=0 --pvload-set target.streams_per_client=0
+                                                                 more of them: counts are weights; the two keys since
+                                                                 5 streams are more than the daemon admits by itself
 
 The classes take the place of the profile's populations of their kinds: copy this file, and keep those that you want.
 Target, camera and criteria are the profile's: --pvload-profile and the other options of locustfiles/soak.py.
