@@ -14,6 +14,7 @@ from pvload.stats.around import NOT_WATCHED
 from pvload.stats.summary import Summary
 
 CONFIDENCE: Final = 0.95
+TOO_FEW: Final = "too few to rule anything out"
 
 
 def most_per_hour(length_s: float, confidence: float = CONFIDENCE) -> float:
@@ -39,7 +40,7 @@ def none_of(noun: str, tries: int, of: str) -> str:
         return ""
     share = most_share(tries)
     if share > 0.5:
-        return f"0 {noun} of {tries:,} {of}: too few to rule anything out"
+        return f"0 {noun} of {tries:,} {of}: {TOO_FEW}"
     return f"0 {noun} of {tries:,} {of}: fewer than 1 in {math.floor(1 / share):,} at 95 %"
 
 
@@ -54,7 +55,7 @@ def nothing_seen(summary: Summary) -> tuple[str, ...]:
         _log(summary),
         *_around(summary),
     ]
-    return tuple(one for one in found if one)
+    return tuple(one for one in found if one and not one.endswith(TOO_FEW))
 
 
 def _log(summary: Summary) -> str:
@@ -77,7 +78,9 @@ def _around(summary: Summary) -> list[str]:
         none_of("lost", events, "change events") if not sum(one.lost or 0 for one in told) else "",
         none_of("silenced", moved.looked_at, "streams beside a disturbance") if moved and not moved.silenced else "",
         none_of("failed", cycles, "start-stop cycles") if cycles and not bad_cycles and asked(summary) else "",
-        none_of("slots kept", sum(sum(one.left.values()) for one in around.churn), "leavings") if not refused else "",
+        none_of("slots kept", sum(sum(one.left.values()) for one in around.churn), "clients that left")
+        if not refused
+        else "",
     ]
 
 

@@ -31,7 +31,7 @@ MEANS: Final[dict[str, str]] = {
     "not_seen": "no client left so that its effect could be told",
 }
 SLOW_MEANS: Final[dict[str, str]] = {
-    "skip": "frames are left out for a slow reader, and nobody waits for it",
+    "skip": "frames are left out for a slow reader, nobody waits for it",
     "block": "the other streams slow down with a slow reader",
     "disconnect": "the stream of a slow reader is ended",
     "buffer": "frames wait for a slow reader, older and older, and none is left out",

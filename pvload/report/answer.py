@@ -72,6 +72,8 @@ def answer(summary: Summary, verdict: Verdict, *, width: int, most: int, longest
         room = most - len(lines)
         if room <= 0:
             break
+        if at > 0 and len(_wrapped(one, width)[0]) > room:
+            continue  # half a sentence may lack the word that matters; its section has it whole
         whole = _fitted(one, width=width, most=room)
         is_cut = len(whole) < _length(one, width)
         shared = room > 1 and at + 1 < len(found) and len(whole) == room and (at > 0 or is_cut)

@@ -98,7 +98,7 @@ def _titles(summary: Summary) -> list[str]:
         found.append(f"{count(around.changes.count, 'change')} while streaming: {told}")
     if around.slow_readers:
         word = slow_reader_policy(around.slow_readers).word
-        found.append(f"a slow reader: {SLOW_MEANS[word]}")
+        found.append(SLOW_MEANS[word])
     if any(one.refused_after_leaving for one in around.churn):
         found.append("slots of streams that were left are not given back")
     return found
