@@ -22,6 +22,8 @@ from pvload.stats.watching import WatchFold
 from pvload.wire.codes import Outcome, UnaryFlag
 from pvload.wire.event import Kind, Records
 
+UNDER_WAY_NS: Final = 1_000_000_000
+"""What was written so shortly before the run's end may not have been told yet when the watchers were closed."""
 ANSWERS: Final = 40_000
 """Most answers to changes kept: two each of as many changes as are joined."""
 STARTED: Final = 0
@@ -75,6 +77,8 @@ class AroundFold:
         self._texts = texts
         self.storms = StormFold()
         self.watching = WatchFold(config, texts)
+        self.end_ns: int | None = None
+        """The run's end, as soon as it is told."""
         self.written: dict[tuple[str, str], Counted] = {}
         """(device, parameter) -> counters whose writing was answered OK, and when; parameter empty: not known."""
         self.answers: list[Answer] = []
@@ -167,6 +171,8 @@ class AroundFold:
 
     def _wrote(self, device: str, parameter: str, counters: Int64s, t_ns: Int64s) -> None:
         kept = counters >= 0
+        if self.end_ns is not None:
+            kept &= t_ns <= self.end_ns - UNDER_WAY_NS
         if kept.any():
             self.written.setdefault((device, parameter), Counted()).add(counters[kept], t_ns[kept])
 

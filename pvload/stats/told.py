@@ -49,6 +49,7 @@ class Told:
                 self._wanted(row, max(t_ns, earliest_ns), place)
             case Kind.END:
                 timeline.end(max(t_ns, earliest_ns), int(row["code"]))
+                self.around.end_ns = timeline.end_ns
             case Kind.LAG if self.is_engine:
                 lateness, until = int(row["lateness_ns"]), int(row["latest_ns"]) or t_ns
                 timeline.late.told(max(until - lateness, earliest_ns), until, lateness)

@@ -199,6 +199,17 @@ def test_what_was_written_by_another_engine_and_by_single_calls_counts() -> None
     assert (found.delay_ms.min, found.delay_ms.max) == (pytest.approx(50.0), pytest.approx(50.0))
 
 
+def test_what_is_under_way_when_the_watchers_are_closed_is_not_lost() -> None:
+    """4 and 6 are answered in the last second and never told, 5 is; 2 was lost before."""
+    stream = AroundStream().wanted(0.0).watching(0.1)
+    for at, counter in ((1.0, 1), (2.0, 2), (3.0, 3), (9.2, 5), (9.4, 4), (9.6, 6)):
+        stream.called(at, 10.0, counter)
+        if counter in (1, 3, 5):
+            stream.parameter(at + 0.02, counter)
+    (watcher,) = summary(stream.end(10.0), config=STORM).around.watchers
+    assert (watcher.lost, watcher.counted, watcher.last_counter) == (1, 3, 5)
+
+
 def test_a_watcher_without_counters_says_nothing_of_losses() -> None:
     stream = AroundStream()
     stream.wanted(0.0).watching(0.5).parameter(1.0, -1).end(5.0)
