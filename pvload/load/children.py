@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +147,18 @@ class LineChild:
             else:
                 self._lines.put(_object(line))
         process.wait()
+        self._hang_up(process)
         self._lines.put(None)
         if self._on_exit is not None:
             self._on_exit()
+
+    def _hang_up(self, process: subprocess.Popen[bytes]) -> None:
+        """Closes the pipes of a child that has gone: it stands in a circle of references, and is collected late."""
+        with self._writing:
+            for pipe in (process.stdin, process.stdout):
+                with suppress(OSError):  # what was not written yet has no reader any more
+                    if pipe is not None:
+                        pipe.close()
 
     def _ending(self) -> str:
         code = self._process.poll() if self._process is not None else None

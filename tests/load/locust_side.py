@@ -5,6 +5,7 @@ python locust_side.py SCENARIO FOLDER
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import locust  # noqa: F401 - it patches the process, as in every Locust process
+from gevent.event import Event
 from locust.stats import RequestStats
 from locust.util.load_locustfile import is_user_class
 
@@ -206,7 +208,7 @@ def pauses(folder: Path) -> dict[str, Any]:
 
 
 def children(folder: Path) -> dict[str, Any]:
-    """A child that answers, one that says nothing in time, one that ends at once."""
+    """A child that answers, one that says nothing in time, one that ends at once; then what killed ones leave open."""
     said: dict[str, Any] = {}
     echo = LineChild("echo", ["line_echo"], log=folder / "echo.log")
     echo.start()
@@ -227,6 +229,18 @@ def children(folder: Path) -> dict[str, Any]:
         echo.send(b"{}\n")
     except ChildError as exc:
         said["gone"] = str(exc)
+    gc.disable()  # nothing but the child itself closes its pipes
+    said["open"] = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        hung_up = Event()
+        killed = LineChild("killed", ["line_echo"], log=folder / "echo.log", on_exit=hung_up.set)
+        killed.start()
+        killed.send(b'{"is":"hello"}\n')
+        killed.expect("hello", timeout_s=10)
+        killed.kill()
+        hung_up.wait(10)
+    said["open_after"] = len(list(Path("/proc/self/fd").iterdir()))
+    gc.enable()
     return said
 
 

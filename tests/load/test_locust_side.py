@@ -110,6 +110,7 @@ def test_a_child_is_waited_for_in_bounded_time_and_its_end_is_told(tmp_path: Pat
     """What it said, what it did not say in time, and how it ended, with its last words."""
     found = _scenario("children", tmp_path)
     assert found["echo"] == {"is": "hello", "n": 1}
+    assert found["open_after"] <= found["open"], "killed children leave their pipes open"
     assert "did not say 'more' within 0.2 s" in found["silent"]
     assert "exit code 7" in found["ended"]
     assert "I was told to fail" in found["ended"]
