@@ -5,7 +5,6 @@ python locust_side.py SCENARIO FOLDER
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import re
@@ -229,7 +228,7 @@ def children(folder: Path) -> dict[str, Any]:
         echo.send(b"{}\n")
     except ChildError as exc:
         said["gone"] = str(exc)
-    gc.disable()  # nothing but the child itself closes its pipes
+    kept = []  # as a circle of references keeps them: nothing but the child itself closes its pipes
     said["open"] = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
         hung_up = Event()
@@ -239,8 +238,8 @@ def children(folder: Path) -> dict[str, Any]:
         killed.expect("hello", timeout_s=10)
         killed.kill()
         hung_up.wait(10)
+        kept.append(killed)
     said["open_after"] = len(list(Path("/proc/self/fd").iterdir()))
-    gc.enable()
     return said
 
 
