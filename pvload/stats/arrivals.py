@@ -94,7 +94,12 @@ class Cells:
         if int(places[0]) == int(places[-1]) and low // self._cell_ns == high // self._cell_ns:
             self._counts[which, int(places[0])] += times.size if counts is None else int(counts.sum())
             return
-        np.add.at(self._counts[which], places, 1 if counts is None else counts)
+        if counts is not None:
+            np.add.at(self._counts[which], places, counts)
+            return
+        first = low // self._cell_ns - self._first
+        part = np.bincount(places - first)
+        self._counts[which, first : first + part.size] += part
 
     def between(self, which: int, begins: Int64s, ends: Int64s) -> Int64s:
         """For each pair, the counts of all cells that [begin, end] touches."""
