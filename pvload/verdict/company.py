@@ -60,8 +60,12 @@ def _blinded(doubt: Doubt, at_s: float | None) -> bool:
     return at_s is not None and doubt.within(at_s - 1.0, 3.0) >= 1.0
 
 
-def slow_reader(summary: Summary, limit: str | None) -> Judged | None:
-    """What the server does with a client that reads too slowly."""
+def slow_reader(summary: Summary, limit: str | None, *, isolation: bool = False) -> Judged | None:
+    """What the server does with a client that reads too slowly.
+
+    isolation: the profile names a limit for what others may feel; then one that slows all others down fails, however
+    short the gaps are that it does it by.
+    """
     name = "slow_reader_policy"
     readers = summary.around.slow_readers
     if not readers:
@@ -76,7 +80,7 @@ def slow_reader(summary: Summary, limit: str | None) -> Judged | None:
     else:
         reason += f"; required is {limit}" if limit is not None else ""
         result = Result.FAIL
-    judged = limit is not None or found.word == "inconsistent"
+    judged = limit is not None or found.word == "inconsistent" or (isolation and found.word == "block")
     return stated(name, result, reason, judged=judged, n=found.looked_at)
 
 

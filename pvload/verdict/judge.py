@@ -152,6 +152,10 @@ def _counted(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judged]
     ]
 
 
+def _isolation(criteria: Criteria) -> bool:
+    return criteria.isolation_periods is not None or criteria.isolation_missing is not None
+
+
 def _around(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judged]:
     """Criteria about what happened around the streams; one that is not named is shown if there is something to show."""
     found = (
@@ -159,7 +163,7 @@ def _around(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judged]:
         changing.restored(summary, criteria.restored),
         changing.expectations(summary, criteria.expectations),
         company.policy(summary, doubt, criteria.disconnect_policy),
-        company.slow_reader(summary, criteria.slow_reader_policy),
+        company.slow_reader(summary, criteria.slow_reader_policy, isolation=_isolation(criteria)),
         company.isolation_periods(summary, doubt, criteria.isolation_periods),
         company.isolation_missing(summary, doubt, criteria.isolation_missing),
         company.streams_return(summary, doubt, criteria.streams_return),

@@ -382,3 +382,12 @@ def test_an_action_that_the_run_did_not_reach_leaves_its_question_open() -> None
 
 def judged_of(of: Summary, profile: Profile, name: str) -> Result:
     return next(one.result for one in judge_run(of, profile).criteria if one.name == name)
+
+
+def test_a_slow_reader_that_slows_all_down_fails_where_isolation_is_asked() -> None:
+    """Each gap may be short enough; the policy is named or not."""
+    of = run(slow_readers=(slow_reader("block"),), disturbances=left())
+    limits = Criteria(isolation_periods=40)
+    assert judged(of, "slow_reader_policy", limits).result is Result.FAIL
+    assert judge(of, Criteria()).result is Result.PASS
+    assert judge(run(slow_readers=(slow_reader(),), disturbances=left()), limits).result is Result.PASS
