@@ -157,8 +157,8 @@ WANTED: Final = _layout(
     ("known_ns", "<i8"),
 )
 """From `t_ns` on the plan wants the device to run (`code` 1) or not (`code` 0; 2: not, since its daemon is being
-restarted by plan: what ends or fails until the next WANTED is nobody's failure), at rate_hz (0: no stated rate, take the
-measured one). width, height, binning, exposure_ms: what full-quality frames must show (0: not planned). known_ns:
+restarted by plan: what ends or fails until the next WANTED is nobody's failure), at rate_hz (0: no stated rate, take
+the measured one). width, height, binning, exposure_ms: what full-quality frames must show (0: not planned). known_ns:
 when this sender was told."""
 
 END: Final = _layout(("warm_up_ns", "<i8"), ("planned_ns", "<i8"))

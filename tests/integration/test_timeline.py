@@ -135,8 +135,10 @@ def test_what_the_run_had_no_time_for_was_not_reached(tmp_path: Path) -> None:
 
 
 def test_the_daemon_is_started_restarted_and_stopped_by_the_run(tmp_path: Path) -> None:
-    """Its two lives are in the record with their exit statuses, and nothing is left of it. The stream that ended with the
-    first is nobody's error: the timeline wanted it so."""
+    """Its two lives are in the record with their exit statuses, and nothing is left of it.
+
+    The stream that ended with the first is nobody's error: the timeline wanted it so.
+    """
     command = pvload(tmp_path, "run", _profile(tmp_path, DAEMON.format(port=free_port(), python=sys.executable)))
     command.wait()
     command.nothing_left()
@@ -146,7 +148,7 @@ def test_the_daemon_is_started_restarted_and_stopped_by_the_run(tmp_path: Path) 
     lives = told["around"]["daemon"]
     assert [one["exit_status"] for one in lives if one["exit_status"] is not None] == [0, 0]
     assert len({one["pid"] for one in lives}) == 2
-    assert [call["ended_by"] for call in told["calls"]][0] == "restart"
+    assert told["calls"][0]["ended_by"] == "restart"
     assert (told["run"]["errors"], told["run"]["unexpected_ends"]) == ({}, 0)
     assert "the timeline restarted the daemon" in (run_dir / "report.txt").read_text()
     assert "Daemon shutdown complete" in (run_dir / "daemon.log").read_text()

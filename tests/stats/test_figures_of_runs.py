@@ -112,7 +112,7 @@ def test_outages_that_nobody_ordered_are_due_to_the_subscriber_and_to_no_call() 
 
 
 def test_a_call_lost_while_the_camera_stood_is_silent_from_its_start_on() -> None:
-    """Stopped at 2 s, lost at 3 s, wanted again from 4 s to 5 s and from 6 s on, open again at 9 s, a frame at 9.5 s."""
+    """Stopped at 2 s, lost at 3 s, wanted again from 4 to 5 s and from 6 s on, open again at 9 s, a frame at 9.5 s."""
     stream = Stream().wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 19).wanted(2.0, on=False)
     stream.ended(3.0, by=EndedBy.SERVER, status=14, frames=19).wanted(4.0, rate=10.0)
     stream.wanted(5.0, on=False).wanted(6.0, rate=10.0).open(9.0, 2, number=2).frames(9.5, 0.1, 10, 2)
@@ -122,7 +122,7 @@ def test_a_call_lost_while_the_camera_stood_is_silent_from_its_start_on() -> Non
 
 
 def test_what_ends_while_the_daemon_is_restarted_by_plan_is_nobodys_failure() -> None:
-    """Away from 2 to 4 s: streams and calls fail; it counts again from 4 s on, and so do the frames that do not come."""
+    """Away from 2 to 4 s: streams and calls fail; it counts again from 4 s on, as do the frames that do not come."""
     stream = AroundStream()
     stream.wanted(0.0, rate=10.0).open(0.0).frames(0.1, 0.1, 20).watching(1.0)
     stream.wanted(2.05, on=False, away=True).ended(2.2, by=EndedBy.SERVER, status=14, frames=20)
