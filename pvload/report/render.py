@@ -76,7 +76,7 @@ def _head(summary: Summary, verdict: Verdict) -> list[str]:
         why = _why(verdict, most=HEAD_LINES - 1 - len(told) - len(frames))
         return [first, *told, *why, *frames, *worst, *tool, *took]
     left = HEAD_LINES - 1 - len(told) - len(frames) - len(tool) - len(took)
-    least_why = min(LEAST_REASONS, len(_why(verdict, most=left)))
+    least_why = min(LEAST_REASONS, len(verdict.why) or 1)
     worst = _lines("worst", worst_thing(summary), most=left - least_why)
     why = _why(verdict, most=left - len(worst))
     return [first, *told, *why, *frames, *worst, *tool, *took]

@@ -179,6 +179,15 @@ class Spool:
         self.count = self._numbers[COUNT_AT // 8] = first + len(record) // RECORD_BYTES
         return first
 
+    def _append_here(self, segment: mmap.mmap, record: bytes) -> int:
+        """What `append` does where there is room; that one stands for itself, for it is called for every frame."""
+        end = self._at + len(record)
+        segment[self._at : end] = record
+        self._at = end
+        first = self.count
+        self.count = self._numbers[COUNT_AT // 8] = first + len(record) // RECORD_BYTES
+        return first
+
     def append_beyond_limit(self, record: bytes) -> int:
         """As `append`, for the few last records of a process: only a full filesystem refuses them."""
         limit, self._limit_bytes = self._limit_bytes, sys.maxsize
@@ -221,7 +230,7 @@ class Spool:
         if self._segment is not None and self._at + len(record) <= segment_end:
             self._behind = unmap_behind(self._segment, self._behind, self._at)
             self._end = min(segment_end, self._at + max(MAPPED_BYTES, len(record)))
-            return self.append(record)
+            return self._append_here(self._segment, record)
         first = self.count
         fits = segment_end - self._at if self._segment is not None else 0
         segment_first = first + fits // RECORD_BYTES

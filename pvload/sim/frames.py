@@ -87,6 +87,8 @@ class FrameStreams:
             pipeline.end()
             if ended.code is not grpc.StatusCode.OK:
                 await context.abort(ended.code, ended.text)
+        except grpc.aio.InternalError:
+            pass  # a write to a client that has gone in this very moment
         finally:
             pipeline.client_has_gone()
             self._world.ledger.note(
