@@ -27,11 +27,15 @@ def most_share(tries: int, confidence: float = CONFIDENCE) -> float:
     return 1.0 if tries <= 0 else min(1.0, -math.log(1 - confidence) / tries)
 
 
-def none_in(noun: str, length_s: float) -> str:
-    """`0 stalls in 30 min: fewer than 6 an hour at 95 %`; empty for no time at all."""
+def none_in(noun: str, length_s: float, *, streams: int = 1) -> str:
+    """`0 stalls in 30 min: fewer than 6 an hour at 95 %`; empty for no time at all.
+
+    streams: how many of them the time was added up over.
+    """
     if length_s <= 0:
         return ""
-    return f"0 {noun} in {_length(length_s)}: fewer than {_rounded_up(most_per_hour(length_s))} an hour at 95 %"
+    over = f"{_length(length_s)} of {streams} streams together" if streams > 1 else _length(length_s)
+    return f"0 {noun} in {over}: fewer than {_rounded_up(most_per_hour(length_s))} an hour at 95 %"
 
 
 def none_of(noun: str, tries: int, of: str) -> str:
@@ -46,11 +50,11 @@ def none_of(noun: str, tries: int, of: str) -> str:
 
 def nothing_seen(summary: Summary) -> tuple[str, ...]:
     """A sentence for each kind of event that was looked for and not seen."""
-    run = summary.run
+    run, streams = summary.run, len(summary.subscribers)
     missing = none_of("missing", run.frames, "frames") if run.frames and not run.missing.total else ""
     found = [
-        none_in("stalls", run.due_s) if not run.stalls.count else "",
-        none_in("unexpected ends of a stream", run.open_s) if not run.unexpected_ends else "",
+        none_in("stalls", run.due_s, streams=streams) if not run.stalls.count else "",
+        none_in("unexpected ends of a stream", run.open_s, streams=streams) if not run.unexpected_ends else "",
         missing,
         _log(summary),
         *_around(summary),

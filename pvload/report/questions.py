@@ -260,12 +260,12 @@ def endurance(summary: Summary) -> Entries:
     if not growth:
         return []
     grows = [one for one in growth if one.result == "grows"]
-    run = summary.run
-    stalls = none_in("stalls", run.due_s)
+    run, streams = summary.run, len(summary.subscribers)
+    stalls = none_in("stalls", run.due_s, streams=streams)
     if run.stalls.count:
         stalls = f"{count(run.stalls.count, 'stall')}, the longest {seconds(run.stalls.longest_s)}"
     errors = sum(run.errors.values())
-    ends = none_in("stream errors", run.open_s)
+    ends = none_in("stream errors", run.open_s, streams=streams)
     if errors:
         ends = f"{count(errors, 'stream error')} ({', '.join(sorted(run.errors))})"
     missing = none_of("missing", run.frames, "frames")
