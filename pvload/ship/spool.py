@@ -172,17 +172,10 @@ class Spool:
         end = at + len(record)
         segment = self._segment
         if end > self._end or segment is None:
-            return self._append_over_end(record)
+            segment = self._next_stretch(record)
+            if segment is None:
+                return self._append_over_end(record)
         segment[at:end] = record
-        self._at = end
-        first = self.count
-        self.count = self._numbers[COUNT_AT // 8] = first + len(record) // RECORD_BYTES
-        return first
-
-    def _append_here(self, segment: mmap.mmap, record: bytes) -> int:
-        """What `append` does where there is room; that one stands for itself, for it is called for every frame."""
-        end = self._at + len(record)
-        segment[self._at : end] = record
         self._at = end
         first = self.count
         self.count = self._numbers[COUNT_AT // 8] = first + len(record) // RECORD_BYTES
@@ -217,9 +210,9 @@ class Spool:
     def __repr__(self) -> str:
         return f"Spool({self.sender.hex()[:8]}, {self.count} records, {'open' if self._page else 'closed'})"
 
-    def _append_over_end(self, record: bytes) -> int:
-        """The rare append that fills a stretch, or the segment and goes on in the next one; then the count is raised
-        once, at the end."""
+    def _next_stretch(self, record: bytes) -> mmap.mmap | None:
+        """The segment, its next stretch made ready, if `record` fits into it; None: it has no room. Refuses what cannot
+        be appended at all."""
         if self._page is None:
             raise ValueError("append to a closed spool")
         if len(record) % RECORD_BYTES or not record:
@@ -227,10 +220,15 @@ class Spool:
         if len(record) > self._capacity * RECORD_BYTES:
             raise ValueError(f"one append takes at most {self._capacity} records")
         segment_end = SEGMENT_HEADER_BYTES + self._capacity * RECORD_BYTES
-        if self._segment is not None and self._at + len(record) <= segment_end:
-            self._behind = unmap_behind(self._segment, self._behind, self._at)
-            self._end = min(segment_end, self._at + max(MAPPED_BYTES, len(record)))
-            return self._append_here(self._segment, record)
+        if self._segment is None or self._at + len(record) > segment_end:
+            return None
+        self._behind = unmap_behind(self._segment, self._behind, self._at)
+        self._end = min(segment_end, self._at + max(MAPPED_BYTES, len(record)))
+        return self._segment
+
+    def _append_over_end(self, record: bytes) -> int:
+        """The rare append that fills the segment and goes on in the next one; the count is raised once, at the end."""
+        segment_end = SEGMENT_HEADER_BYTES + self._capacity * RECORD_BYTES
         first = self.count
         fits = segment_end - self._at if self._segment is not None else 0
         segment_first = first + fits // RECORD_BYTES
