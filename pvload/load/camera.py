@@ -16,14 +16,12 @@ import gevent
 from pvload.clock import NS_PER_S, Clock
 from pvload.load.children import ChildError
 from pvload.load.engine_client import EngineClient
+from pvload.plan.changed import BINNING, EXPOSURE, ROI
 from pvload.plan.expected import expected_rate, frame_size, region
 from pvload.profiles.schema import Camera, Profile
 from pvload.wire import command
 
 CAPABILITY: Final = "frame_producer"
-EXPOSURE: Final = "acquisition.exposure_ms"
-ROI: Final = "acquisition.roi"
-BINNING: Final = "acquisition.binning"
 TRIGGER: Final = "acquisition.trigger_mode"
 RESTART_MARGIN_S: Final = 0.1
 """StartStream follows a StopStream by the exposure and this at least: a quicker one doubles the producer."""

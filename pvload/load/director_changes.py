@@ -16,8 +16,8 @@ from locust.runners import Runner
 from pvload.clock import NS_PER_S, Clock
 from pvload.load import messages
 from pvload.load.camera_state import Asked
-from pvload.load.director_run import DirectorRun
-from pvload.load.messages import hear, say
+from pvload.load.director_run import DirectorRun, hear_of_run
+from pvload.load.messages import say
 from pvload.load.stations import Stations
 from pvload.profiles.users import Change
 
@@ -51,11 +51,7 @@ class DirectorChanges:
         self._hear(messages.Wants, self._wants)
 
     def _hear(self, kind: type[Any], listen: Callable[[DirectorRun, str, Any], None]) -> None:
-        def heard(node: str, word: Any) -> None:
-            if run := self._mine(word):
-                listen(run, node, word)
-
-        hear(self._runner, kind, heard)
+        hear_of_run(self._runner, kind, self._mine, listen)
 
     def _work_on(self, kind: type[Any], work: Callable[[DirectorRun, str, Any], None]) -> None:
         self._hear(kind, lambda run, node, word: gevent.spawn(work, run, node, word) and None)

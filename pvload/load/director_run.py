@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from gevent.event import Event
+from locust.runners import Runner
 
 from pvload.clock import NS_PER_S
 from pvload.errors import PvloadError
@@ -75,3 +77,18 @@ class DirectorRun:
 
 class Interrupted(PvloadError):  # noqa: N818 - an order, not an error
     """The run was asked to end before it had begun."""
+
+
+def hear_of_run(
+    runner: Runner,
+    kind: type[Any],
+    mine: Callable[[Any], DirectorRun | None],
+    listener: Callable[[DirectorRun, str, Any], None],
+) -> None:
+    """Calls `listener` with (run, node, word) for each word of that kind of the run that `mine` finds for it."""
+
+    def heard(node: str, word: Any) -> None:
+        if run := mine(word):
+            listener(run, node, word)
+
+    messages.hear(runner, kind, heard)

@@ -11,8 +11,8 @@ from locust.runners import Runner
 from pvload.clock import Clock
 from pvload.errors import PvloadError
 from pvload.load import messages
-from pvload.load.director_run import DirectorRun
-from pvload.load.messages import hear, say
+from pvload.load.director_run import DirectorRun, hear_of_run
+from pvload.load.messages import say
 from pvload.load.stations import Stations
 
 
@@ -37,11 +37,7 @@ class DirectorTimeline:
         self._hear(messages.AskDaemon, lambda run, node, word: gevent.spawn(self._daemon, run, node, word) and None)
 
     def _hear(self, kind: type[Any], listen: Callable[[DirectorRun, str, Any], None]) -> None:
-        def heard(node: str, word: Any) -> None:
-            if run := self._mine(word):
-                listen(run, node, word)
-
-        hear(self._runner, kind, heard)
+        hear_of_run(self._runner, kind, self._mine, listen)
 
     def _order(self, run: DirectorRun, node: str, word: messages.AskOrder) -> None:
         """To the station where the client sits; a client without a seat is not there."""

@@ -29,6 +29,7 @@ from pvload.plan.check import Plan
 from pvload.run.command import Wish, arguments, environment
 from pvload.run.progress import Display, Rows, Stillness
 from pvload.wire import live, run_directory
+from pvload.wire.spools import remove_empty
 
 TICK_S: Final = 0.1
 LOOK_EVERY_S: Final = 0.5
@@ -265,9 +266,11 @@ class Supervisor:
 
     def _clear_spool(self) -> None:
         """The engines, which end by themselves, empty their spools; nobody else is left to remove the folders."""
+        if self._spool is None:
+            return
         deadline_s = time.monotonic() + SPOOL_WAIT_S
         remove_empty(self._spool)
-        while self._spool is not None and self._spool.exists() and time.monotonic() < deadline_s:
+        while self._spool.exists() and time.monotonic() < deadline_s:
             time.sleep(TICK_S)
             remove_empty(self._spool)
 
@@ -334,13 +337,6 @@ def limit_s(plan: Plan, frames: int) -> float:
         return plan.profile.run.duration
     expected_s = frames / plan.rate_hz if plan.rate_hz else plan.profile.run.duration
     return 2 * expected_s + FRAMES_PATIENCE_S
-
-
-def remove_empty(folder: Path | None) -> None:
-    """Removes the folders of a killed run as far as they hold nothing: what was not shipped stays."""
-    for place, _, _ in os.walk(folder, topdown=False) if folder is not None else ():
-        with suppress(OSError):
-            Path(place).rmdir()
 
 
 def _free_port() -> int:

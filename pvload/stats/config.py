@@ -10,7 +10,6 @@ from pvload.profiles.schema import Profile
 from pvload.profiles.users import Change, Users
 
 NS_PER_S: Final = 1_000_000_000
-DEFAULT_STALL_S: Final = 2.0
 DEFAULT_EFFECT_S: Final = 2.0
 WINDOW_NS: Final = 60 * NS_PER_S
 
@@ -77,7 +76,7 @@ def fold_config(profile: Profile, run_id: str = "") -> FoldConfig:
     Warm-up is at most a quarter of the duration. Sizes are those of a full-quality frame after binning.
     """
     camera = profile.camera
-    threshold_s = profile.criteria.longest_stall_s or DEFAULT_STALL_S
+    threshold_s = profile.criteria.stall_threshold_s
     period_s = 1.0 / camera.rate_hz if camera.rate_hz > 0 else camera.exposure_ms / 1000 * camera.paced_by_exposure
     if camera.paced_by_exposure:
         period_s = max([period_s, *(ms / 1000 for ms in _exposures_ms(profile))])
