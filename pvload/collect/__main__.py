@@ -83,7 +83,7 @@ def judged_work(run_dir: Path, profile: Profile, run_hex: str) -> Work:
 def _give_back_memory() -> None:
     """Gives what glibc holds unused back to the system: a summary is made of a copy of the whole fold.
 
-    Measured over 42 minutes of a soak: without it the process ended 7 MiB larger, in steps that looked like growth.
+    Seen in one replay of 42 minutes of a soak through the fold alone: 78.3 MiB with it, 85.6 MiB without.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
