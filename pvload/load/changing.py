@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import gevent
@@ -134,16 +134,7 @@ class CameraTurn:
         if seen_ns or not restart or not looked or self._joined or self._run.ending.is_set():
             return made
         again_ms = self._restart_for(made, change, via=via, within_s=within_s)
-        return Made(
-            number=number,
-            text=made.text,
-            status=made.status,
-            details=made.details,
-            accepted=accepted,
-            restarted=True,
-            again_ms=again_ms,
-            took_ms=made.took_ms,
-        )
+        return replace(made, restarted=True, again_ms=again_ms)
 
     def stop(self) -> command.Answered:
         """Stops the camera by plan; CameraError if it was not well answered: then it is wanted to run as before."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import gevent
 from locust import User, constant, task
@@ -23,7 +23,6 @@ from pvload.profiles.values import moment_s
 from pvload.wire import command
 
 _log = logging.getLogger(__name__)
-UP_BEAT_S: Final = 1.0
 
 
 class Placeholder:

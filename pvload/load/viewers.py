@@ -139,13 +139,6 @@ class Viewers:
         self._slots.clear()
         self._left_behind.clear()
 
-    def abandon(self) -> None:
-        """Ends all at once."""
-        self._ending = True
-        for viewer in list(self._slots):
-            viewer.kill()
-        self._slots.clear()
-
     def _dismiss(self, viewer: EngineClient) -> None:
         viewer.finish()
         self._slots.pop(viewer, None)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pvload.errors import FormatError
+from pvload.wire import run_directory
 
 MAGIC: Final = "pvload.live"
 VERSION: Final = 1
-FILE_NAME: Final = "live.json"
+FILE_NAME: Final = run_directory.LIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
