@@ -19,17 +19,13 @@ from typing import Final
 import zmq
 
 from pvload.clock import NS_PER_MS, NS_PER_S, Clock, boot_id
+from pvload.collect.aside import Aside
 from pvload.collect.ending import End, awaited, end_from_line, interrupted
 from pvload.collect.intake import Intake, joined
 from pvload.errors import FormatError, PvloadError
 from pvload.wire.batch import HEADER, MAX_BATCH_RECORDS, Envelope, Message, pack
 from pvload.wire.event import RECORD_BYTES
-from pvload.wire.journal import (
-    BatchRow,
-    JournalError,
-    JournalWriter,
-    Row,
-)
+from pvload.wire.journal import BatchRow, JournalError, JournalWriter, Row
 from pvload.wire.live import Live, LiveAccounting, LiveFigures, write_live
 from pvload.wire.replay import Fold, feed
 
@@ -49,6 +45,7 @@ _LIVE_EVERY_NS: Final = NS_PER_S
 _JUDGE_EVERY_NS: Final = 5 * NS_PER_S
 _JUDGE_SHARE: Final = 100
 """Judging so far may take one part in so many of the time."""
+_JUDGE_WITHIN_NS: Final = 60 * NS_PER_S
 _ORDER_BYTES: Final = 64 * 1024
 
 
@@ -76,7 +73,8 @@ class Collector:
         self._fold = fold
         self._clock = clock
         self._figures = figures
-        self._verdict_so_far = verdict_so_far
+        self._judging = Aside(verdict_so_far)
+        self._judging_since_ns = 0
         self._verdict = ""
         self._judge_at_ns = clock.monotonic_ns() + _JUDGE_EVERY_NS
         self._live_at_ns = 0
@@ -118,7 +116,9 @@ class Collector:
                 self._read_orders()
             if self._socket in ready:
                 self._round()
+            self._judge(self._clock.monotonic_ns())
             self._show()
+        self._judging.close()
         self._fold_rows()
         for name in self._awaited(now_ns=0):
             _log.warning("no FIN came from %s", name)
@@ -131,6 +131,7 @@ class Collector:
 
     def close(self) -> None:
         """Lets go of socket and journal."""
+        self._judging.close()
         self._context.destroy(linger=0)
         try:
             self._journal.close()
@@ -226,11 +227,22 @@ class Collector:
             return
         self._live_at_ns = now_ns + _LIVE_EVERY_NS
         self._fold_rows()
-        if now_ns >= self._judge_at_ns:
-            self._verdict = self._verdict_so_far()
-            took_ns = self._clock.monotonic_ns() - now_ns
-            self._judge_at_ns = now_ns + max(_JUDGE_EVERY_NS, _JUDGE_SHARE * took_ns)
         self._write_live("running" if self._end is None else "ending")
+
+    def _judge(self, now_ns: int) -> None:
+        """Has the run judged as it stands, in a process aside, and not more often than it may be."""
+        took_ns = now_ns - self._judging_since_ns
+        if self._judging.is_busy():
+            self._verdict = self._judging.text() or self._verdict
+            if not self._judging.is_busy():
+                self._judge_at_ns = max(self._judge_at_ns, now_ns + _JUDGE_SHARE * took_ns)
+            elif took_ns > _JUDGE_WITHIN_NS:
+                _log.warning("the verdict so far was given up after %d s", took_ns // NS_PER_S)
+                self._judging.close()
+        elif now_ns >= self._judge_at_ns:
+            self._judging_since_ns = now_ns
+            self._judge_at_ns = now_ns + _JUDGE_EVERY_NS
+            self._judging.begin()
 
     def _write_live(self, state: str) -> None:
         senders = self._intake.senders()

@@ -16,6 +16,8 @@ import numpy as np
 from pvload.stats.histogram import Int64s
 
 GAPS: Final = 2048
+PARTS: Final = 256
+"""Additions that wait to be sorted in: each is an array of its own, mostly of one gap."""
 CELLS: Final = 8192
 CELL_NS: Final = 500_000_000
 
@@ -53,8 +55,12 @@ class LongGaps:
             return
         self._parts.append(np.stack((lengths, begins, np.full(lengths.size, int(cut)))))
         self._rows += lengths.size
-        if self._rows > GAPS:
+        if self._rows > GAPS or len(self._parts) > PARTS:
             self._settle()
+
+    def pack(self, most: int = GAPS) -> None:
+        """Keeps so many at most from now on, for no more will come."""
+        self._settle(most)
 
     def gaps(self) -> Gaps:
         """What is kept."""
@@ -62,13 +68,13 @@ class LongGaps:
         lengths, begins, cut = self._kept[:, np.argsort(self._kept[1], kind="stable")]
         return Gaps(begin=begins, end=begins + lengths, cut=cut != 0, others_ns=self._others_ns)
 
-    def _settle(self) -> None:
+    def _settle(self, most: int = GAPS) -> None:
         every = np.concatenate((self._kept, *self._parts), axis=1)
         self._parts, self._rows = [], 0
         order = np.lexsort((every[2], every[1], -every[0]))
-        if order.size > GAPS:
-            self._others_ns = max(self._others_ns, int(every[0, order[GAPS]]))
-        self._kept = every[:, order[:GAPS]]
+        if order.size > most:
+            self._others_ns = max(self._others_ns, int(every[0, order[most]]))
+        self._kept = every[:, order[:most]]
 
 
 class Cells:
@@ -100,6 +106,10 @@ class Cells:
         first = low // self._cell_ns - self._first
         part = np.bincount(places - first)
         self._counts[which, first : first + part.size] += part
+
+    def pack(self) -> None:
+        """Gives back the room for more."""
+        self._counts = self._counts[:, : self._used].copy()
 
     def between(self, which: int, begins: Int64s, ends: Int64s) -> Int64s:
         """For each pair, the counts of all cells that [begin, end] touches."""

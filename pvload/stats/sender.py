@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from pvload.stats.account import Account, status_name
+from pvload.stats.arrivals import GAPS
 from pvload.stats.basis import Basis
 from pvload.stats.call import CallFold
 from pvload.stats.call_rows import End
@@ -47,6 +48,8 @@ RESOURCE_EXHAUSTED: Final = 8
 LIMIT_TEXT: Final = "maximum concurrent streams"
 VIEWER: Final = "viewer"
 """The role of a process that is there to be killed."""
+VIEWER_GAPS: Final = 256
+"""Longest gaps kept of a viewer that is gone: a soak has hundreds."""
 NO_CALL: Final = 2**32 - 1
 KILLED: Final = int(Abort.KILLED)
 RECONNECTED_NS: Final = 1_000_000_000
@@ -216,10 +219,15 @@ class SenderFold:
     def finished(self, total: int) -> None:
         """It made so many records, and none will follow. It takes less memory from now on: there may be hundreds."""
         self.recorded = total
+        self.fold(everything=True)
+        if self.arrivals:
+            self.arrivals = deque([np.concatenate(self.arrivals)])
         for call in self.calls.values():
             call.pack()
         for subscriber in self.subscribers.values():
             subscriber.tally.pack()
+            subscriber.arrivals.longest.pack(VIEWER_GAPS if self.is_viewer else GAPS)
+            subscriber.arrivals.cells.pack()
 
     @property
     def account_end_ns(self) -> int | None:
