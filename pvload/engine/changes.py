@@ -12,12 +12,9 @@ from typing import Final
 from pvload.clock import NS_PER_S
 from pvload.protocols.seam import Frame
 from pvload.wire import command
-from pvload.wire.codes import ChangeKind, FrameFlag
+from pvload.wire.codes import ChangeKind, FrameFlag, Quality
+from pvload.wire.shown import EXPOSURE_WITHIN, scale_of
 
-EXPOSURE_TOLERANCE: Final = 0.005
-"""Relative; cameras round exposures to their clock."""
-SCALES: Final = {"full": 1, "preview": 2, "fast": 4}
-"""Sides of a frame are divided by this, and rounded down; exposure and binning are told as they are."""
 PENDING_NS: Final = 600 * NS_PER_S
 """A change that no frame has shown for so long is waited for no more."""
 DEVICES_LIMIT: Final = 64
@@ -43,7 +40,7 @@ def shows(frame: Frame, change: command.Change, scale: int) -> bool:
                     return False
     if frame.flags & FrameFlag.EXPOSURE and change.exposure_ms > 0:
         told += 1
-        if abs(frame.exposure_ms - change.exposure_ms) > EXPOSURE_TOLERANCE * change.exposure_ms:
+        if abs(frame.exposure_ms - change.exposure_ms) > EXPOSURE_WITHIN * change.exposure_ms:
             return False
     return told > 0
 
@@ -68,7 +65,7 @@ class PendingChanges:
     def shown(self, frame: Frame, *, device: str, quality: str, t_ns: int) -> list[command.Change]:
         """The changes that this frame of the device, arrived at t_ns, is the first to show; pending no more."""
         kinds = self.devices[device]
-        scale = SCALES[quality]
+        scale = scale_of(Quality[quality.upper()])
         found = [it for it in kinds.values() if t_ns >= it.at_ns and shows(frame, it, scale)]
         over = [it for it in kinds.values() if t_ns > it.at_ns + PENDING_NS]
         for change in (*found, *over):

@@ -16,12 +16,10 @@ from pvload.stats.tally import Tally
 from pvload.stats.timeline import Edge, Span
 from pvload.wire.codes import FrameFlag
 from pvload.wire.event import Records
+from pvload.wire.shown import EXPOSURE_WITHIN, scale_of
 
 GRACE_NS: Final = 1_000_000_000
 """Frames of the setting before may still arrive this long after a planned change."""
-EXPOSURE_WITHIN: Final = 0.001
-_SCALE: Final = (1, 2, 4)
-"""Sides of a frame are divided by this at quality full, preview, fast."""
 
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
@@ -64,7 +62,7 @@ def check_plan(
         return
     tally.not_as_planned += int(found.size)
     row = rows[found[0]]
-    tally.example(int(t_ns[found[0]]), _words(row, want, scale_of(opening)))
+    tally.example(int(t_ns[found[0]]), _words(row, want, scale_of(opening.quality)))
 
 
 def shows(rows: Records, wanted: Shows, opening: Opening) -> tuple[Flags, bool]:
@@ -73,7 +71,7 @@ def shows(rows: Records, wanted: Shows, opening: Opening) -> tuple[Flags, bool]:
     plans = [as_plan(wanted)]
     if wanted.width and wanted.height:
         told |= True
-        fit &= _sized(rows, plans, scale_of(opening))
+        fit &= _sized(rows, plans, scale_of(opening.quality))
     if wanted.binning_x and wanted.binning_y:
         told |= (rows["flags"] & FrameFlag.BINNING) != 0
         fit &= _binned(rows, plans)
@@ -86,11 +84,6 @@ def shows(rows: Records, wanted: Shows, opening: Opening) -> tuple[Flags, bool]:
 def either(rows: Records, old: Plan, changes: Sequence[Planned], opening: Opening) -> Flags:
     """Which frames show, figure by figure, the old plan or one of the changes."""
     return _fits(rows, [old, *(as_plan(change.shows) for change in changes)], opening)
-
-
-def scale_of(opening: Opening) -> int:
-    """What the sides of its frames are divided by."""
-    return _SCALE[opening.quality] if opening.quality < len(_SCALE) else 1
 
 
 def _unexpected(
@@ -115,7 +108,7 @@ def _fits(rows: Records, plans: Sequence[Plan], opening: Opening) -> Flags:
     want, flags = plans[0], rows["flags"]
     fit = np.ones(rows.size, np.bool_)
     if want.width and want.height:
-        fit &= _sized(rows, plans, scale_of(opening))
+        fit &= _sized(rows, plans, scale_of(opening.quality))
     if want.binning_x and want.binning_y:
         fit &= _binned(rows, plans) | ((flags & FrameFlag.BINNING) == 0)
     if want.exposure_ms > 0:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pvload.plan.check import check
 from pvload.plan.expected import (
     JOURNAL_LOG_BYTES,
+    SHRINK,
     Region,
     expected_rate,
     frame_size,
@@ -21,7 +22,9 @@ from pvload.plan.share import Share, distribute, seed_of, shares
 from pvload.profiles.load import load
 from pvload.profiles.schema import Camera, Profile, Run
 from pvload.profiles.users import Users
+from pvload.wire.codes import Quality
 from pvload.wire.journal import LOG_BYTES
+from pvload.wire.shown import scale_of
 
 
 def profile_of(*users: Users) -> Profile:
@@ -154,3 +157,8 @@ def test_the_disk_that_check_promises_is_the_disk_that_the_journal_may_take() ->
     assert "96 bytes a frame in the run directory; while it runs, the journal's log needs up to 67 MB" in explain(
         check(real)
     )
+
+
+def test_what_a_quality_divides_sides_by_is_what_frames_are_held_against() -> None:
+    """The plan may not look into the formats' room, so its figures are held against those of the frames here."""
+    assert {quality.name.lower(): scale_of(quality) for quality in Quality} == SHRINK

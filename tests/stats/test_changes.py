@@ -90,6 +90,18 @@ def test_frames_of_neither_plan_are_counted() -> None:
     assert change.effects[0].frames_before_effect == 3
 
 
+@pytest.mark.parametrize(("shown", "outcome", "wrong"), [(50.2, "effective", 0), (50.3, "ignored", 100)])
+def test_cameras_round_exposures_by_half_a_percent(shown: float, outcome: str, wrong: int) -> None:
+    """Within that a frame shows the change and is as planned; beyond it neither."""
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.wanted(5.06, rate=20.0, exposure_ms=50.0)
+    stream.shot(9.5, 0.05, 100, shown)
+    found = summary(stream.end(14.6), config=CONFIG)
+    assert found.around.changes.listed[0].outcome == outcome
+    assert found.devices[0].not_as_planned == wrong
+
+
 def test_answered_ok_and_nothing_changed_is_ignored() -> None:
     stream = _begun()
     stream.unary(5.05, 5.06, change=1, by="changer")
