@@ -17,12 +17,11 @@ from pvload.protocols.events import Event
 from pvload.protocols.frame_header import split
 from pvload.protocols.rust_daq_events import read_events
 from pvload.protocols.seam import Ending, Frame, Request, Setting, UnaryAnswer
+from pvload.wire.admission import is_turned_away
 from pvload.wire.codes import FrameFlag, Quality
 from pvload.wire.command import Open
 
 _OK: Final = 0
-_RESOURCE_EXHAUSTED: Final = 8
-_REFUSAL: Final = "Maximum concurrent streams"
 _ALREADY: Final = "already streaming"
 _DATA: Final = daq_pb2.FrameData.DATA_FIELD_NUMBER
 _METRICS, _EXPOSURE, _BINNING, _LZ4 = (
@@ -148,7 +147,7 @@ class RustDaq:
         """OK is clean, the stream limit's text is a refusal, everything else a failure."""
         if status == _OK:
             return Ending.CLEAN
-        if status == _RESOURCE_EXHAUSTED and _REFUSAL in details:
+        if is_turned_away(status, details):
             return Ending.REFUSED
         return Ending.FAILED
 

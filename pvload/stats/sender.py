@@ -28,6 +28,7 @@ from pvload.stats.tally import Tally
 from pvload.stats.tenths import Tenths
 from pvload.stats.told import Told, read
 from pvload.stats.windows import Windows
+from pvload.wire.admission import is_turned_away
 from pvload.wire.batch import Hello
 from pvload.wire.codes import Abort, EndedBy, UserChange
 from pvload.wire.event import LAYOUTS, Kind, Records, rows_of
@@ -44,8 +45,6 @@ _APART[list(_MANY)] = True
 LIVE_SPAN_NS: Final = 5_000_000_000
 LIVE_BATCHES: Final = 4096
 """Most batches kept for the live rate; with more of them in five seconds the rate reads low."""
-RESOURCE_EXHAUSTED: Final = 8
-LIMIT_TEXT: Final = "maximum concurrent streams"
 VIEWER: Final = "viewer"
 """The role of a process that is there to be killed."""
 VIEWER_GAPS: Final = 256
@@ -448,7 +447,7 @@ def killed_of(senders: Sequence[SenderFold]) -> dict[tuple[str, int], int]:
 
 def _is_refusal(call: CallFold, status: int, details: str) -> bool:
     """Turned away for the stream limit, before a frame: the real daemon says so after its headers."""
-    return status == RESOURCE_EXHAUSTED and LIMIT_TEXT in details.lower() and call.arrived == 0
+    return is_turned_away(status, details) and call.arrived == 0
 
 
 def _server_ended(call: CallFold, status: int) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 EXPOSURE_WITHIN: Final = 0.005
 """Relative to the exposure that was asked for; cameras round exposures to their clock."""
 SCALES: Final = (1, 2, 4)
-"""By `codes.Quality`: sides of a frame are divided by this and rounded down; exposure and binning are told as they are."""
+"""By `codes.Quality`: sides of a frame are divided by this and rounded down. Exposure and binning are not scaled."""
 
 
 def scale_of(quality: int) -> int:

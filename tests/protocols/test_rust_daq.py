@@ -112,10 +112,11 @@ def test_the_clock_probe_reads_the_answers_stamp() -> None:
     [
         (0, "", Ending.CLEAN),
         (8, "Maximum concurrent streams (3) exceeded for client 127.0.0.1", Ending.REFUSED),
+        (8, "maximum concurrent streams exceeded", Ending.REFUSED),
         (8, "Received message larger than max (5 vs. 4)", Ending.FAILED),
         (14, "Socket closed", Ending.FAILED),
     ],
-    ids=["clean", "admission", "too large", "lost"],
+    ids=["clean", "admission", "in other letters", "too large", "lost"],
 )
 def test_ends_are_told_apart(status: int, details: str, ending: Ending) -> None:
     assert RustDaq().ending(status, details) is ending
