@@ -106,7 +106,8 @@ class Storm:
         self._account = Account(order.begin_ns)
         self._under_way: dict[int, tuple[int, grpc.aio.UnaryUnaryCall[bytes, bytes]]] = {}
         """By number, in the order of sending: when it was sent, and the call. At most in_flight."""
-        self._over = False
+        self._end_ns = 0
+        """When it was closed; 0: it goes on."""
         self._waker: asyncio.Future[None] | None = None
         """Set while the storm sleeps."""
         self._full = False
@@ -116,8 +117,8 @@ class Storm:
         return f"Storm({self.order.id}, {self._next} sent, {self._busy} under way)"
 
     def close(self) -> None:
-        """Sends no more calls."""
-        self._over = True
+        """Sends no more calls but those that were due before and find a free place."""
+        self._end_ns = self._end_ns or self._context.clock.monotonic_ns()
         self._nudge()
 
     async def run(self) -> None:
@@ -125,8 +126,9 @@ class Storm:
         connections = -(-self.order.in_flight // PLACES_PER_CONNECTION)
         channels = [connect(self._context.endpoint, UNARY_WINDOW_BYTES, _RECONNECT) for _ in range(connections)]
         try:
-            await self._offer([channel.unary_unary(self._setting.path) for channel in channels])
-            ended_ns = self._context.clock.monotonic_ns()
+            calls: list[_Unary] = [channel.unary_unary(self._setting.path) for channel in channels]
+            await self._offer(calls)
+            self._wake(self._schedule.due_by(self._end_ns - 1) - self._next, calls)
             for waiting in self._idle:
                 waiting.cancel()
             if self._places:
@@ -138,14 +140,14 @@ class Storm:
                 await asyncio.wait(self._places)
             for channel in channels:
                 await channel.close()
-        self._record_offered(ended_ns)
-        self._say_totals(ended_ns)
+        self._record_offered(self._end_ns)
+        self._say_totals()
 
     async def _offer(self, calls: list[_Unary]) -> None:
         """Gives due calls to free places until the storm is over, and accounts for it once a second."""
         clock = self._context.clock
         account_ns = self._schedule.boundary_ns(self.order.begin_ns, ACCOUNT_NS)
-        while not self._over:
+        while not self._end_ns:
             now_ns = clock.monotonic_ns()
             while now_ns >= account_ns:
                 self._expire(now_ns)
@@ -192,21 +194,27 @@ class Storm:
         return woken
 
     async def _place(self, call: _Unary) -> None:
-        """Takes due calls one after another, and waits to be woken when there is none."""
+        """Takes due calls one after another, and waits to be woken when there is none. One that is woken takes one,
+        though the storm be over by then."""
         clock, schedule = self._context.clock, self._schedule
-        while not self._over:
+        sent = False
+        while not (self._end_ns and sent):
             due_ns = schedule.due_ns(self._next)
             now_ns = clock.monotonic_ns()
+            if self._end_ns and due_ns >= self._end_ns:
+                return
             if due_ns > now_ns:
                 waiting = asyncio.get_running_loop().create_future()
                 self._idle.append(waiting)
                 if self._full:
                     self._nudge()
                 await waiting
+                sent = False
                 continue
             number = self._next
             self._next = number + 1
             await self._send(call, number, due_ns, now_ns)
+            sent = True
 
     async def _send(self, multicallable: _Unary, number: int, due_ns: int, sent_ns: int) -> None:
         context, account = self._context, self._account
@@ -288,8 +296,8 @@ class Storm:
         )
         self._account = Account(t_ns)
 
-    def _say_totals(self, ended_ns: int) -> None:
-        due = self._schedule.due_by(ended_ns - 1)
+    def _say_totals(self) -> None:
+        due = self._schedule.due_by(self._end_ns - 1)
         totals = {"due": due, "sent": self._next, "answered": self._answered, "ok": self._ok}
         self._context.outbox.send(
             command.Answered(
@@ -298,6 +306,6 @@ class Storm:
                 details="",
                 answer=totals,
                 sent_ns=self.order.begin_ns,
-                answered_ns=ended_ns,
+                answered_ns=self._end_ns,
             )
         )

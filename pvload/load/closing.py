@@ -13,7 +13,7 @@ from pvload.load.spools import memory_place, remove_empty
 from pvload.load.stations import Stations
 from pvload.load.voice import Voice
 
-CLOSED_TIMEOUT_S: Final = 8.0
+CLOSED_TIMEOUT_S: Final = 15.0
 STOPPED_TIMEOUT_S: Final = 45.0
 FINISHED_TIMEOUT_S: Final = 18.0
 

@@ -43,6 +43,8 @@ _log = logging.getLogger(__name__)
 CLOSE_TIMEOUT_S: Final = 5.0
 CLOSE_BEAT_S: Final = 0.01
 CLOSE_AGAIN_BEATS: Final = 50
+WATCH_ON_S: Final = 0.25
+"""Watchers stay so much longer than what they watch."""
 LOOK_UP_TIMEOUT_S: Final = 10.0
 SEAT_TIMEOUT_S: Final = 10.0
 Answering = (
@@ -70,6 +72,8 @@ class StationRun:
         """T_end is past: nothing is opened any more."""
         self.streams: dict[Mailbox, EngineClient] = {}
         """Open calls and the process that makes each; bounded by the users of this worker."""
+        self.watches: dict[Mailbox, EngineClient] = {}
+        """The same for streams of events, which are closed after all others: what those still do is to be seen."""
         self.viewers: Viewers | None = None
         """Processes whose streams are left by killing them."""
         self.inboxes: dict[tuple[str, int], Queue] = {}
@@ -359,16 +363,11 @@ class Station:
         self.tell(messages.Closed(run=run.id))
 
     def _close_streams(self, run: StationRun, *, by: str) -> None:
-        """Orders every stream closed, again now and then: an order to open may just be on its way."""
-        beats = 0
-        with gevent.Timeout(CLOSE_TIMEOUT_S, False):
-            while run.streams:
-                for mailbox, engine in list(run.streams.items()) if beats % CLOSE_AGAIN_BEATS == 0 else ():
-                    engine.send(command.Close(id=mailbox.id, by=by))
-                beats += 1
-                gevent.sleep(CLOSE_BEAT_S)
-        if run.streams:
-            _log.error("%d streams did not close within %g s", len(run.streams), CLOSE_TIMEOUT_S)
+        """Frames and storms first; who watches hears of their last calls, those of other workers too."""
+        _close(run.streams, by=by)
+        if run.watches:
+            gevent.sleep(WATCH_ON_S)
+            _close(run.watches, by=by)
 
     def _stop_camera(self, run: StationRun, word: messages.StopCamera) -> None:
         gevent.sleep(2 * run.period_s)
@@ -394,6 +393,19 @@ class Station:
             others.join()
         remove_empty(run.spool)
         return finished
+
+
+def _close(streams: dict[Mailbox, EngineClient], *, by: str) -> None:
+    """Orders every stream closed, again now and then: an order to open may just be on its way."""
+    beats = 0
+    with gevent.Timeout(CLOSE_TIMEOUT_S, False):
+        while streams:
+            for mailbox, engine in list(streams.items()) if beats % CLOSE_AGAIN_BEATS == 0 else ():
+                engine.send(command.Close(id=mailbox.id, by=by))
+            beats += 1
+            gevent.sleep(CLOSE_BEAT_S)
+    if streams:
+        _log.error("%d streams did not close within %g s", len(streams), CLOSE_TIMEOUT_S)
 
 
 def _of(run: StationRun) -> EngineClient:

@@ -66,7 +66,7 @@ class Watcher(SeatedUser):
         population = self.planned(run)
         method, arguments = self.order(run)
         mailbox = engine.open()
-        run.streams[mailbox] = engine
+        run.watches[mailbox] = engine
         order = command.Watch(
             id=mailbox.id,
             population=population.name,
@@ -98,7 +98,7 @@ class Watcher(SeatedUser):
                 engine.send(command.Close(id=mailbox.id, by="run_end" if run.ending.is_set() else "order"))
                 with gevent.Timeout(CLOSE_WAIT_S, False):
                     _last_word(mailbox)
-            run.streams.pop(mailbox, None)
+            run.watches.pop(mailbox, None)
             engine.close(mailbox)
 
 

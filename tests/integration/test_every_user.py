@@ -150,7 +150,8 @@ def test_every_user_does_its_part(tmp_path: Path, started: list[Command]) -> Non
     assert sum(step["ok"] for step in storm["steps"]) == sum(step["due"] for step in storm["steps"]) > 100
     (watcher,) = around["watchers"]
     assert (watcher["lost"], watcher["first_counter"]) == (0, 0)
-    assert watcher["counted"] == watcher["last_counter"] + 1 == rows["storm", "SetParameter"]["count"]
+    assert watcher["counted"] == rows["storm", "SetParameter"]["count"]
+    assert watcher["last_counter"] + 1 - watcher["counted"] in (0, 1)  # of two users one may have ended a call earlier
 
     assert around["states"][0]["pushes"] > 0
     assert around["states"][0]["polls"] > 0
