@@ -104,16 +104,28 @@ class Rounds:
     rig: Rig
     visitors: Visitors
     bases: dict[str, list[Base]] = field(default_factory=lambda: {"engine": [], "simulator": []})
+    seconds: list[float] = field(default_factory=list)
+    """How long each round took."""
     _server: Server | None = None
 
     def one(self, cycles: int) -> None:
         """Ends when the server holds the steady stream alone."""
         server = self._server = self._server or Server(self.rig.folder / run_directory.LEDGER)
+        begun = time.monotonic()
         self.visitors.come(cycles)
         until(lambda: server.streams() == 1, "the server to hold the steady stream alone")
         for name, child in (("engine", self.rig.engine), ("simulator", self.rig.sim)):
             assert child is not None
             self.bases[name].append(Base.of(child.process.pid))
+        self.seconds.append(time.monotonic() - begun)
+
+    def text(self) -> str:
+        """How it went, for a reader."""
+        lines = [f"  rounds of {', '.join(f'{seconds:.1f}' for seconds in self.seconds)} s"]
+        for name, every in self.bases.items():
+            told = "; ".join(f"{one.fds} fds {one.threads} threads {one.rss_bytes / 2**20:.1f} MiB" for one in every)
+            lines.append(f"  {name} after each: {told}")
+        return "\n".join(lines)
 
 
 def assert_back_to_base(bases: dict[str, list[Base]]) -> None:
@@ -224,7 +236,9 @@ def assert_nothing_lost(accounting: dict[str, Any], lives: int) -> None:
     ("rounds", "cycles"),
     [pytest.param(5, 200, id="1000"), pytest.param(6, 2000, id="12000", marks=pytest.mark.soak)],
 )
-def test_thousands_come_and_go_and_nothing_stays(tmp_path: Path, rounds: int, cycles: int) -> None:
+def test_thousands_come_and_go_and_nothing_stays(
+    tmp_path: Path, rounds: int, cycles: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Descriptors, threads, memory and streams back to base; no event lost; the report equals the ledger."""
     with running(tmp_path, profile_of()) as rig, ExitStack() as stack, ThreadPoolExecutor(1) as beside:
         assert rig.engine is not None
@@ -243,6 +257,8 @@ def test_thousands_come_and_go_and_nothing_stays(tmp_path: Path, rounds: int, cy
         lives = VIEWERS + successors(rig)
         rig.end([steady], result_within_s=RESULT_WITHIN_S)
         summary = rig.summary()
+    with capsys.disabled():
+        print(f"\n{going_on.text()}")
     assert_back_to_base(going_on.bases)
     assert_nothing_lost(summary["accounting"], lives)
 
