@@ -90,9 +90,10 @@ def _slow(summary: Summary) -> list[Finding]:
     if not old:
         return []
     worst = max(old, key=lambda one: one.age_last_ms or 0.0)
+    few = f"only {worst.skipped:,} {'was' if worst.skipped == 1 else 'were'}" if worst.skipped else "none was"
     text = (
         f"the slow reader {worst.subscriber} is fed from a growing queue: its frames were "
-        f"{(worst.age_last_ms or 0.0) / 1000:.1f} s old at the end and none was left out"
+        f"{(worst.age_last_ms or 0.0) / 1000:.1f} s old at the end and {few} left out"
     )
     return [Finding(Severity.NOTICE, None, text)]
 

@@ -34,7 +34,7 @@ SLOW_MEANS: Final[dict[str, str]] = {
     "skip": "frames are left out for a slow reader, nobody waits for it",
     "block": "the other streams slow down with a slow reader",
     "disconnect": "the stream of a slow reader is ended",
-    "buffer": "frames wait for a slow reader, older and older, and none is left out",
+    "buffer": "frames wait for a slow reader, older and older, and few or none are left out",
     "inconsistent": "slow readers were treated differently",
     "not_seen": "no reader was slow enough to be felt",
 }

@@ -333,7 +333,7 @@ class SlowReader:
     """The most that can lie between server and reader by its age: age over period."""
     policy: Literal["skip", "block", "disconnect", "buffer", "not_felt"]
     """skip: frames are left out and the age stays; block: the others slow down with it; disconnect: it is thrown out;
-    buffer: the age grows and nothing is left out; not_felt: it is fast enough."""
+    buffer: the age grows and hardly anything is left out; not_felt: it is fast enough."""
 
 
 @dataclass(frozen=True, slots=True)

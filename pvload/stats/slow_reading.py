@@ -1,4 +1,9 @@
-"""Subscribers that read slowly by plan: what the server did about it, and whether the others felt it."""
+"""Subscribers that read slowly by plan: what the server did about it, and whether the others felt it.
+
+A reader that is too slow misses frames. A server that skips leaves them out, so that what it reads gets no older; one
+that buffers keeps them, and they grow older all the time. So the share of the missed frames that were left out decides
+(`LEFT_OUT`), not whether any was: a queue with room for minutes still loses one in a bad moment.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +21,9 @@ from pvload.stats.tally import Tally
 
 FELT: Final = 0.95
 """A stream that gets this share of what is expected of it is not slow."""
+LEFT_OUT: Final = 0.1
+"""A server skips if it left out this share of what the reader missed. Frames then grew older in nine tenths of the time
+at most. A larger share cannot be asked for: in a short run most of what was missed is still on its way."""
 BLOCKED: Final = 0.8
 """Others that get less than this share of what is expected of them are held up."""
 
@@ -47,6 +55,7 @@ def _slow_reader(
         for other in wholes
         if other.device == whole.device and other.name not in slow and (share := _share(other.tally)) is not None
     ]
+    given = None if expected is None else expected * min(1.0, max(others, default=1.0))
     return SlowReader(
         subscriber=whole.name,
         reads_hz=plan.reads_hz,
@@ -57,23 +66,33 @@ def _slow_reader(
         ended_by_server=ended,
         window_bytes=int(calls["window_bytes"].max()) if calls.size else plan.window_bytes,
         buffered_frames_max=None if oldest is None or received is None else max(0.0, oldest / NS_PER_S * received),
-        policy=_policy(plan.reads_hz, received, expected, tally.steps.dropped, ended, others),
+        policy="disconnect" if ended else _policy(plan.reads_hz, tally, given, others),
     )
 
 
-def _policy(
-    reads_hz: float, received: float | None, expected: float | None, skipped: int, ended: int, others: list[float]
-) -> Policy:
-    """What the server does with a reader that is too slow for the stream."""
-    if ended:
-        return "disconnect"
-    if skipped:
+def _policy(reads_hz: float, tally: Tally, given_hz: float | None, others: list[float]) -> Policy:
+    """What the server does with a reader that is too slow for the stream and was not thrown out.
+
+    given_hz: what the camera gave to the fastest of the others, None: not known.
+    """
+    received, expected = _received_hz(tally), expected_hz(tally)
+    if _skips(tally, given_hz):
         return "skip"
     if others and sum(others) / len(others) < BLOCKED:
         return "block"
     if expected is not None and (reads_hz >= expected or (received is not None and received >= FELT * expected)):
         return "not_felt"
     return "buffer"
+
+
+def _skips(tally: Tally, given_hz: float | None) -> bool:
+    """Whether enough of what it missed was left out; where no rate says what it missed, whether anything was."""
+    skipped = tally.steps.dropped
+    if given_hz is None:
+        return skipped > 0
+    given = given_hz * tally.due_ns / NS_PER_S
+    keeps_up = tally.frames >= FELT * given
+    return not keeps_up and skipped >= LEFT_OUT * (given - tally.frames)
 
 
 def _received_hz(tally: Tally) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -15,6 +16,8 @@ from tests.stats.stream import MS, T0, S, Stream, fold, summary
 
 LIMIT = "Maximum concurrent streams (3) exceeded"
 CHURNING = FoldConfig(populations={"viewer": PopulationPlan(churns=True)}, streams_per_client=3)
+GROWING = list(range(0, 25_000, 500))
+"""Ages in milliseconds of 50 frames, each as much older than the one before as it came later."""
 
 
 def _two_calls(style: Abort | None) -> Stream:
@@ -335,24 +338,37 @@ def test_streams_of_a_daemon_that_was_restarted_are_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "age_ms", "skip", "ended", "others_hz", "policy"),
+    ("what", "age_ms", "left_out", "ended", "others_hz", "policy"),
     [
-        ("frames are left out", [500] * 50, 4, False, 10.0, "skip"),
-        ("the age grows", list(range(0, 25_000, 500)), 0, False, 10.0, "buffer"),
-        ("it is thrown out", [500] * 50, 0, True, 10.0, "disconnect"),
-        ("the others wait for it", [500] * 50, 0, False, 2.0, "block"),
+        ("frames are left out", [500] * 50, range(0, 200, 4), False, 10.0, "skip"),
+        (
+            "a long queue fills first",
+            [*GROWING[:40], *[20_000] * 10],
+            [*[0] * 40, *range(0, 40, 4)],
+            False,
+            10.0,
+            "skip",
+        ),
+        ("the age grows", GROWING, [0] * 50, False, 10.0, "buffer"),
+        ("the age grows although one was left out", GROWING, [*[0] * 30, *[1] * 20], False, 10.0, "buffer"),
+        ("the age grows although some were left out", GROWING, [*[0] * 10, *[16] * 40], False, 10.0, "buffer"),
+        ("it is thrown out", [500] * 50, [0] * 50, True, 10.0, "disconnect"),
+        ("the others wait for it", [500] * 50, [0] * 50, False, 2.0, "block"),
+        ("the others wait for it although one was left out", [500] * 50, [*[0] * 30, *[1] * 20], False, 2.0, "block"),
+        ("frames are left out by a camera that stalls", [500] * 50, range(0, 100, 2), False, 6.0, "skip"),
     ],
 )
 def test_policies_towards_a_slow_reader(
-    what: str, age_ms: list[int], skip: int, ended: bool, others_hz: float, policy: str
+    what: str, age_ms: list[int], left_out: Sequence[int], ended: bool, others_hz: float, policy: str
 ) -> None:
-    """A camera of 10 Hz, a reader of 2 Hz."""
+    """A camera of 10 Hz, a reader of 2 Hz; left_out: by the server's count with each frame."""
     config = FoldConfig(populations={"slow": PopulationPlan(reads_hz=2.0, window_bytes=65_536)})
     stream = Stream().put(Kind.PROBE, 0.0, sent_ns=T0, target_ns=T0).wanted(0.0, rate=10.0)
     stream.open(0.0, 1, population="slow", window_bytes=65_536).open(0.0, 2, population="fast")
     for at, age in enumerate(age_ms):
         moment = T0 + at * 500 * MS
-        stream.frame(moment, at * (1 + skip), 1, sent=at + 1, dropped=at * skip, source=moment - age * MS)
+        dropped = left_out[at]
+        stream.frame(moment, at + dropped, 1, sent=at + 1, dropped=dropped, source=moment - age * MS)
         for extra in range(round(others_hz / 2)):
             stream.frame(moment + extra * 100 * MS, at * 5 + extra, 2, sent=at * 5 + extra + 1)
     if ended:
@@ -361,9 +377,20 @@ def test_policies_towards_a_slow_reader(
     assert (reader.subscriber, reader.policy) == ("slow/0", policy)
     assert reader.reads_hz == 2.0
     assert reader.received_hz == pytest.approx(2.0, rel=0.05)
-    assert reader.skipped == 49 * skip
+    assert reader.skipped == left_out[-1]
     assert reader.age_last_ms == pytest.approx(age_ms[-1], abs=1)
     assert reader.buffered_frames_max == pytest.approx(max(age_ms) / 1000 * 2.0, rel=0.05)
+
+
+@pytest.mark.parametrize(("left_out", "policy"), [(0, "buffer"), (1, "skip")])
+def test_a_slow_reader_of_a_camera_without_a_stated_rate(left_out: int, policy: str) -> None:
+    """What it missed is not known, so any frame that was left out decides."""
+    config = FoldConfig(populations={"slow": PopulationPlan(reads_hz=2.0)})
+    stream = Stream().wanted(0.0).open(0.0, 1, population="slow")
+    for at in range(20):
+        stream.frame(at * 0.5, at + left_out * (at > 9), 1, sent=at + 1, dropped=left_out * (at > 9))
+    (reader,) = summary(stream.end(10.0), config=config).around.slow_readers
+    assert (reader.skipped, reader.policy) == (left_out, policy)
 
 
 def test_the_longest_run_of_frames() -> None:
