@@ -19,7 +19,7 @@ ChangeOutcome = Literal[
     "refused_unclear",  # refused without a reason
     "ignored_until_restart",  # answered OK, changed nothing, and showed after a stop and a start
     "ignored",  # answered OK and changed nothing
-    "killed",  # frames ended with it
+    "killed",  # frames ended with it: the server ended a stream, or one fell silent and no other went on
     "hung",  # never answered
     "answered",  # answered OK; frames cannot show it, or nobody looked
     "not_judged",  # no stream was open to see it, or the run ended too soon

@@ -36,8 +36,8 @@ class _Watch:
         "already",
         "before",
         "effect_ns",
+        "ended",
         "frames",
-        "killed",
         "last_ns",
         "limit_ns",
         "longest_ns",
@@ -48,14 +48,19 @@ class _Watch:
         "planned",
         "reached_ns",
         "resolved",
+        "silent_to_ns",
+        "slow",
         "stop_ns",
         "threshold_ns",
         "told",
         "waits_ns",
     )
 
-    def __init__(self, place: int, planned: Planned, *, rate_hz: float, stall_ns: int, last_ns: int | None) -> None:
+    def __init__(
+        self, place: int, planned: Planned, *, rate_hz: float, stall_ns: int, last_ns: int | None, slow: bool
+    ) -> None:
         self.place = place
+        self.slow = slow
         self.planned = planned
         self.waits_ns = planned.waits_ns(rate_hz)
         self.threshold_ns = max(stall_ns, planned.periods_ns(SILENT_PERIODS, rate_hz))
@@ -71,7 +76,9 @@ class _Watch:
         """The latest frame of the call, before the change or after it."""
         self.reached_ns = planned.begin_ns
         """Gaps are settled up to here."""
-        self.resolved = self.killed = self.looked = self.told = self.already = False
+        self.silent_to_ns: int | None = None
+        """See `ChangeSeen`."""
+        self.resolved = self.ended = self.looked = self.told = self.already = False
 
     @property
     def end_ns(self) -> int:
@@ -97,7 +104,10 @@ class _Watch:
             missing=self.missing,
             longest_ns=self.longest_ns,
             neither=self.neither,
-            killed=self.killed,
+            ended=self.ended,
+            silent_to_ns=self.silent_to_ns,
+            on_ns=None if self.last_ns is None else min(self.last_ns, self.limit_ns),
+            slow=self.slow,
             looked=self.looked,
             told=self.told,
             already=self.already,
@@ -112,6 +122,8 @@ class CallChanges:
         self._subscriber = subscriber
         self._basis = basis
         self._config = config
+        population = config.populations.get(subscriber.rpartition("/")[0])
+        self._slow = population is not None and population.reads_hz > 0
         self._planned = basis.timeline.changes_of(opening.device)
         self._edges = basis.timeline.edges(opening.device)
         self._next = 0
@@ -145,7 +157,7 @@ class CallChanges:
                 until_ns = min(at_ns, self._plan_changes_ns(watch))
                 self._resolve(watch, until_ns)
                 ended = by_server and until_ns == at_ns and watch.planned.at_ns <= at_ns <= watch.limit_ns
-                watch.killed |= ended and watch.alive
+                watch.ended = ended and watch.alive
             watch.gap(at_ns)
             self._keep(watch)
         self._watches.clear()
@@ -186,7 +198,14 @@ class CallChanges:
                 continue
             edge = self._before(planned)
             rate_hz = edge.rate_hz if edge is not None else 0.0
-            watch = _Watch(place, planned, rate_hz=rate_hz, stall_ns=self._config.stall_ns, last_ns=self._last_ns)
+            watch = _Watch(
+                place,
+                planned,
+                rate_hz=rate_hz,
+                stall_ns=self._config.stall_ns,
+                last_ns=self._last_ns,
+                slow=self._slow,
+            )
             if late and opened_ns > planned.at_ns + watch.waits_ns + ANSWER_NS:
                 continue
             watch.reached_ns = max(watch.reached_ns, opened_ns)
@@ -279,7 +298,8 @@ class CallChanges:
             return
         begin_ns = max(watch.last_ns, at_ns)
         silence_ns = until_ns - begin_ns - self._basis.timeline.late.within(begin_ns, until_ns)
-        watch.killed = silence_ns > watch.threshold_ns
+        if silence_ns > watch.threshold_ns:
+            watch.silent_to_ns = min(begin_ns + watch.threshold_ns, watch.limit_ns)
 
     def _missing(self, loss: Loss) -> None:
         """Loss in each stretch; a frame that comes late takes back what was counted for it."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from pvload.stats.around import Change, ChangeEffect, ChangeOutcome, Changes
 from pvload.stats.around_fold import Answer
-from pvload.stats.changes_seen import ChangeSeen
+from pvload.stats.changes_seen import ChangeSeen, have_ended
 from pvload.stats.concluding_camera import NEAR_NS, calls_of_camera
 from pvload.stats.concluding_watchers import NS_PER_S, TO_MS, offset_of
 from pvload.stats.figures import seconds
@@ -176,7 +176,7 @@ def _effect(name: str, seen: ChangeSeen, at_ns: int) -> ChangeEffect:
 def _outcome(one: _Joined, answer: Answer | None, end_ns: int) -> ChangeOutcome:
     views = list(one.seen.values())
     shown_again = one.again is not None and one.again.effect_ns is not None
-    if any(seen.killed for seen in views):
+    if have_ended(views):
         return "killed"
     if answer is None or answer.status in UNANSWERED:
         waited = answer is not None and answer.status == "DEADLINE_EXCEEDED"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pvload.stats.around import Change
-from pvload.stats.config import FoldConfig, Plan
+from pvload.stats.config import FoldConfig, Plan, PopulationPlan
 from pvload.stats.refusal import counter_in, names_a_reason
-from pvload.wire.codes import ChangeKind, EndedBy
+from pvload.wire.codes import Abort, ChangeKind, EndedBy
 from tests.stats.around_stream import AroundStream
 from tests.stats.stream import S, Stream, summary
 
@@ -218,6 +220,70 @@ def test_a_stream_that_the_server_ends_is_killed() -> None:
     stream.shot(5.1, 0.1, 3, 100.0)
     stream.ended(5.4, by=EndedBy.SERVER, status=13, frames=53)
     assert _one(stream.end(15.0)).outcome == "killed"
+
+
+def _guest(until: float, *, population: str = "guest", period: float = 0.1) -> AroundStream:
+    """A second engine's stream of the same camera from 1 s to `until`, told of the same change."""
+    stream = AroundStream(2, worker="w2")
+    stream.wanted(0.0, rate=10.0, exposure_ms=100.0).open(1.0, population=population)
+    stream.shot(1.1, period, round((until - 1.1) / period) + 1, 100.0)
+    stream.change(5.05, exposure_ms=50.0, rate_hz=20.0)
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "outcome"), [(0, "killed"), (1, "killed"), (90, "effective")], ids=["none", "for a moment", "on"]
+)
+def test_one_stream_that_falls_silent_is_killed_only_if_no_other_goes_on(goes_on: int, outcome: str) -> None:
+    """A guest's frames end at 5 s; it leaves at 9 s. The viewer beside it gets all its frames, or none any more."""
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.05, goes_on, 50.0)
+    guest = _guest(5.0).left(9.0, Abort.CLEAN, population="guest")
+    change = _one(stream.end(9.6), guest.ended(9.0, frames=40).end(9.6))
+    assert change.outcome == outcome
+    assert [effect.subscriber for effect in change.effects] == ["guest/0", "viewer/0"]
+
+
+def test_a_client_that_left_before_the_silence_does_not_speak_against_it() -> None:
+    """The guest leaves at 5.3 s, still fed; the viewer gets nothing from 5.5 s on."""
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.1, 5, 100.0)
+    guest = _guest(5.2).left(5.3, Abort.CLEAN, population="guest")
+    assert _one(stream.end(12.0), guest.ended(5.3, frames=42).end(12.0)).outcome == "killed"
+
+
+def test_a_stream_that_the_server_ends_is_killed_though_others_go_on() -> None:
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.05, 90, 50.0)
+    guest = _guest(5.2).ended(5.4, by=EndedBy.SERVER, status=13, frames=42)
+    assert _one(stream.end(9.6), guest.end(9.6)).outcome == "killed"
+
+
+@pytest.mark.parametrize("how", ["thrown out", "between two frames", "fed from what was buffered"])
+def test_a_slow_reader_is_not_asked_whether_frames_ended(how: str) -> None:
+    """What it gets and until when is its own doing; alone with a change it is asked nevertheless."""
+    config = replace(CONFIG, populations={"slow": PopulationPlan(reads_hz=0.3)})
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    slow = _guest(14.0 if how == "fed from what was buffered" else 5.0, population="slow", period=1.3)
+    if how != "fed from what was buffered":
+        stream.shot(5.1, 0.05, 180, 50.0)
+    if how == "thrown out":
+        slow.ended(5.4, by=EndedBy.SERVER, status=8, frames=4)
+    else:
+        slow.left(14.0, Abort.CLEAN, population="slow")
+    outcome = _one(stream.end(14.1), slow.end(14.1), config=config).outcome
+    assert outcome == ("killed" if how == "fed from what was buffered" else "effective")
+
+
+def test_a_slow_reader_that_is_alone_is_asked() -> None:
+    config = replace(CONFIG, populations={"slow": PopulationPlan(reads_hz=5.0)})
+    slow = _guest(5.0, population="slow")
+    slow.unary(5.05, 5.06, change=1, by="changer")
+    assert _one(slow.end(14.1), config=config).outcome == "killed"
 
 
 def test_a_silence_that_a_frame_ends_is_no_kill() -> None:
