@@ -17,6 +17,7 @@ OUTCOMES: Final[dict[str, str]] = {
     "ignored": "answered OK and silently ignored",
     "killed": "killed the stream",
     "hung": "never answered",
+    "failed": "failed, the daemon was not there",
     "answered": "answered OK, frames cannot show it",
     "not_judged": "not judged",
 }
@@ -30,17 +31,19 @@ SHORT: Final[dict[str, str]] = {
     "ignored": "IGNORED",
     "killed": "KILLED the stream",
     "hung": "HUNG",
+    "failed": "FAILED",
     "answered": "answered OK",
     "not_judged": "not judged",
 }
 """The same for a table."""
-BROKEN: Final = ("killed", "hung", "ignored", "ignored_until_restart", "refused_unclear")
+BROKEN: Final = ("killed", "hung", "failed", "ignored", "ignored_until_restart", "refused_unclear")
 """Outcomes that are the service's fault, the worst first."""
 
 
 _DID: Final[dict[str, str]] = {
     "killed": "killed the stream",
     "hung": "never came back",
+    "failed": "failed, for the daemon was not there",
     "ignored": "{was} answered OK and changed nothing on the frames",
     "ignored_until_restart": "{was} answered OK and changed nothing until the camera was stopped and started",
     "refused_unclear": "{was} refused without a reason",

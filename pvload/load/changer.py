@@ -27,6 +27,7 @@ from pvload.plan.share import seed_of
 from pvload.profiles.users import Change, Changes, Kind
 from pvload.profiles.values import moment_s
 from pvload.wire import command
+from pvload.wire.answers import word_of
 
 _log = logging.getLogger(__name__)
 PERIODS: Final = 4
@@ -183,4 +184,4 @@ class ParameterChanger(SeatedUser):
 
 def _fault_of(made: Made) -> str:
     """For Locust's statistics; empty: the change was accepted."""
-    return "" if made.accepted else f"{made.status}: refused"
+    return "" if made.accepted else f"{made.status}: {word_of(made.status)}"

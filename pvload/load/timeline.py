@@ -24,6 +24,7 @@ from pvload.load.station import Station, StationRun
 from pvload.plan.timeline import Condition, condition, due_s, words
 from pvload.profiles.timeline import Action
 from pvload.wire import command
+from pvload.wire.answers import word_of
 
 _log = logging.getLogger(__name__)
 ORDER_TIMEOUT_S: Final = 15.0
@@ -391,7 +392,7 @@ class Timeline:
 
 def _what_came_of(made: Made) -> str:
     """A change in words, as far as its maker knows."""
-    answer = "answered OK" if made.accepted else f"refused: {made.status} {made.details}".strip()
+    answer = "answered OK" if made.accepted else f"{word_of(made.status)}: {made.status} {made.details}".strip()
     if made.effect_ms is not None:
         return f"{answer}, in effect after {made.effect_ms:.0f} ms"
     if not made.restarted:

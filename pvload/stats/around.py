@@ -21,6 +21,7 @@ ChangeOutcome = Literal[
     "ignored",  # answered OK and changed nothing
     "killed",  # frames ended with it: the server ended a stream, or one fell silent and no other went on
     "hung",  # never answered
+    "failed",  # the call failed without an answer of the daemon's: it was away, or its connection went
     "answered",  # answered OK; frames cannot show it, or nobody looked
     "not_judged",  # no stream was open to see it, or the run ended too soon
 ]

@@ -83,6 +83,8 @@ class AroundFold:
         """(device, parameter) -> counters whose writing was answered OK, and when; parameter empty: not known."""
         self.answers: list[Answer] = []
         """To calls that carry out a change."""
+        self.restarting: set[int] = set()
+        """Changes whose call failed while the daemon was being restarted by plan; as many as are joined."""
         self.camera_calls: list[Answer] = []
         """StartStream and StopStream, the first thousand of each sender."""
         self.poll_failures: dict[str, int] = {}
@@ -110,6 +112,11 @@ class AroundFold:
                 self.daemon_starts.append(int(row["t_ns"]))
             case _:
                 pass
+
+    def during_restart(self, kind: Kind, row: np.void) -> None:
+        """Takes a call that failed, or a watch that ended, while the daemon was being restarted by plan."""
+        if kind is Kind.UNARY and row["change"] and len(self.restarting) < ANSWERS:
+            self.restarting.add(int(row["change"]))
 
     def many(self, kind: Kind, rows: Records) -> None:
         """Takes rows of a kind that comes by the thousand, in order."""

@@ -19,12 +19,10 @@ from pvload.stats.planned_changes import Planned
 from pvload.stats.refusal import names_a_reason
 from pvload.stats.sender import SenderFold
 from pvload.stats.summary import LIST_LIMIT, RunFacts
+from pvload.wire.answers import FAILURES, UNANSWERED
 from pvload.wire.codes import ChangeKind
 
 _KINDS: Final = {kind.value: kind.name.lower() for kind in ChangeKind}
-UNANSWERED: Final = frozenset({"DEADLINE_EXCEEDED", "CANCELLED"})
-"""Nobody answered: the time was over, or the engine went before an answer came."""
-
 HUNG_NS: Final = 10 * NS_PER_S
 """No answer in this time is hung; with less of the run left nobody can tell."""
 
@@ -40,6 +38,8 @@ class _Joined:
     seen: dict[str, ChangeSeen] = field(default_factory=dict)
     again: ChangeSeen | None = None
     answers: list[Answer] = field(default_factory=list)
+    restarting: bool = False
+    """Its call failed because the daemon was just being restarted by plan."""
 
 
 def changes_of(senders: list[SenderFold], facts: RunFacts) -> Changes:
@@ -91,6 +91,8 @@ def _join(senders: list[SenderFold]) -> dict[int, _Joined]:
         for answer in sender.around.answers:
             if answer.change in joined:
                 joined[answer.change].answers.append(answer.shifted(offset_of(sender)))
+        for number in sender.around.restarting & joined.keys():
+            joined[number].restarting = True
     starts = [call for call in calls_of_camera(senders) if call.method == "StartStream"]
     for one in joined.values():
         one.answers.sort()
@@ -178,9 +180,13 @@ def _outcome(one: _Joined, answer: Answer | None, end_ns: int) -> ChangeOutcome:
     shown_again = one.again is not None and one.again.effect_ns is not None
     if have_ended(views):
         return "killed"
+    if answer is None and one.restarting:
+        return "not_judged"
     if answer is None or answer.status in UNANSWERED:
         waited = answer is not None and answer.status == "DEADLINE_EXCEEDED"
         return "hung" if waited or end_ns - one.at_ns >= HUNG_NS else "not_judged"
+    if answer.status in FAILURES:
+        return "failed"
     if answer.refused:
         if not names_a_reason(answer.details):
             return "refused_unclear"

@@ -404,6 +404,7 @@ class SenderFold:
     def _other(self, kind: Kind, record: np.void) -> None:
         row = read(record, kind)
         if self._is_of_a_restart(kind, row):
+            self.around.during_restart(kind, row)
             return
         if kind is Kind.USER:
             self._user(row)

@@ -137,6 +137,8 @@ def test_ignored_until_the_camera_was_stopped_and_started() -> None:
         (3, False, "INVALID_ARGUMENT", False, "refused_unclear"),
         (3, False, "", True, "refused_unclear"),
         (4, False, "Deadline Exceeded", False, "hung"),
+        (14, False, "failed to connect to all addresses; connection refused", False, "failed"),
+        (2, False, "Stream removed by the other side", False, "failed"),
     ],
 )
 def test_a_refusal_names_its_reason_or_not(status: int, failed: bool, details: str, again: bool, outcome: str) -> None:
@@ -155,6 +157,16 @@ def test_a_refusal_names_its_reason_or_not(status: int, failed: bool, details: s
     assert change.outcome == outcome
     assert change.details == details
     assert (change.answered_after_ms is None) == (outcome == "hung")
+
+
+def test_a_change_made_while_the_daemon_is_restarted_by_plan_is_not_judged() -> None:
+    """Its call fails, and that is nobody's failure: it neither hung nor was refused."""
+    stream = _begun()
+    stream.wanted(5.1, on=False, away=True)
+    stream.unary(5.2, 5.3, change=1, by="changer", status=14, details="Socket closed at once")
+    stream.wanted(8.0, rate=10.0, exposure_ms=100.0)
+    stream.shot(8.1, 0.1, 150, 100.0, first=0)
+    assert _one(stream.end(23.2)).outcome == "not_judged"
 
 
 def test_success_false_is_refused_with_the_answers_own_text() -> None:

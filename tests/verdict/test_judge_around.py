@@ -91,6 +91,7 @@ ROWS: list[tuple[str, str, Any, Summary, str]] = [
     ("ignored until the restart", "changes", "clear", run(change(1, "ignored_until_restart")), "FAIL"),
     ("killed", "changes", "clear", run(change(1, "killed")), "FAIL"),
     ("hung", "changes", "clear", run(change(1, "hung", answered_after_ms=None, status="")), "FAIL"),
+    ("failed: the daemon was away", "changes", "clear", run(change(1, "failed", status="UNAVAILABLE")), "FAIL"),
     ("hung, or its answer is a missing record", "changes", "clear", run(change(1, "hung"), summary=lost(1)), "INVALID"),
     ("ignored for 20 frames, 3 missing", "changes", "clear", run(change(1, "ignored"), summary=lost(3)), "FAIL"),
     ("ignored for 20 frames, 30 missing", "changes", "clear", run(change(1, "ignored"), summary=lost(30)), "INVALID"),
