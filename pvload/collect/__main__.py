@@ -15,11 +15,12 @@ from pvload.errors import PvloadError
 from pvload.lifeline import end_with_parent
 from pvload.profiles.load import from_canonical
 from pvload.profiles.schema import Profile
-from pvload.report.write import write
+from pvload.report.write import with_failure, write
 from pvload.stats.config import fold_config
 from pvload.stats.fold import RunFold
-from pvload.verdict.judge import judge_run, judge_so_far
+from pvload.verdict.judge import judge_run
 from pvload.verdict.judgement import Judged, Result, Verdict, worst
+from pvload.verdict.so_far import judge_so_far, said_so_far
 from pvload.wire.live import LiveFigures
 from pvload.wire.run_directory import PROFILE, REPORT, read_manifest
 
@@ -59,10 +60,10 @@ def judged_work(run_dir: Path, profile: Profile, run_hex: str) -> Work:
         return glance.figures(fold.live())
 
     def verdict_so_far() -> str:
-        return str(judge_so_far(fold.summary(), profile).result)
+        return said_so_far(judge_so_far(fold.summary(), profile))
 
     def conclude(trouble: str) -> Outcome:
-        summary = fold.summary()
+        summary = with_failure(run_dir, fold.summary())
         verdict = judge_run(summary, profile)
         if trouble:
             verdict = without_journal(verdict, trouble)

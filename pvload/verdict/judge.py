@@ -120,20 +120,6 @@ def judge_run(summary: Summary, profile: Profile) -> Verdict:
     )
 
 
-def judge_so_far(summary: Summary, profile: Profile) -> Verdict:
-    """The verdict of a run that goes on, as if it ended in order now: open accounts are no fault yet."""
-    senders = tuple(
-        replace(one, recorded=one.delivered + one.missing) if one.recorded is None else one
-        for one in summary.accounting.senders
-    )
-    ended = replace(
-        summary,
-        facts=replace(summary.facts, ended="duration"),
-        accounting=replace(summary.accounting, senders=senders),
-    )
-    return judge_run(ended, profile)
-
-
 def _by_stream(summary: Summary, doubt: Doubt, criteria: Criteria) -> list[Judged]:
     return [
         streams.judge_streams(name, summary, doubt, limit=getattr(criteria, name), measure=measure)

@@ -12,8 +12,9 @@ import around_values
 from pvload.profiles.criteria import Criteria
 from pvload.profiles.load import load
 from pvload.stats.summary import Age, Device, Interval, LogWitness, Missing, Summary
-from pvload.verdict.judge import judge, judge_run, judge_so_far
+from pvload.verdict.judge import judge, judge_run
 from pvload.verdict.judgement import Judged, Result, exit_code
+from pvload.verdict.so_far import judge_so_far, said_so_far
 from summaries import (
     accounting,
     call,
@@ -310,10 +311,20 @@ def test_a_run_that_goes_on_is_judged_as_if_it_ended_now() -> None:
         "accounting": accounting(sender(recorded=None, finished=False), recorded=None),
     }
     assert judge_run(summary(**going_on), profile).result is Result.INVALID
-    assert judge_so_far(summary(**going_on), profile).result is Result.PASS
+    assert said_so_far(judge_so_far(summary(**going_on), profile)) == "PASS"
     stalled = summary(subscriber(stalls=stalls(stall())), **going_on)
-    assert judge_so_far(stalled, profile).result is Result.FAIL
-    assert judge_so_far(summary_of((), **going_on), profile).result is Result.INVALID
+    assert said_so_far(judge_so_far(stalled, profile)) == "FAIL longest_stall_s"
+
+
+@pytest.mark.parametrize("name", ["scenario-a", "scenario-c", "scenario-d", "slow-readers", "soak-24h", "stall-500"])
+def test_what_only_the_end_decides_is_open_while_the_run_goes_on(name: str) -> None:
+    """Before a first stream, before anybody came, left, read slowly or changed anything: not FAIL, not INVALID."""
+    profile = load(name).profile
+    begun = judge_so_far(summary_of((), facts=facts(ended="unknown", length_s=1.0)), profile)
+    assert begun.result is not Result.PASS
+    assert said_so_far(begun) == "open"
+    steady = judge_so_far(summary(facts=facts(ended="unknown", length_s=20.0)), profile)
+    assert said_so_far(steady) in ("open", "PASS")
 
 
 def test_no_data_is_never_a_pass_even_if_nothing_is_asked() -> None:
