@@ -33,6 +33,8 @@ class Closing:
     def end(self, reason: str, end_ns: int) -> None:
         """Does all of it; whatever fails, the rest is still done. The result stands in the run afterwards."""
         run = self._run
+        if run.failure is not None:
+            self._voice.remark(run.folder.note(ended=reason, failure=run.failure.message))
         try:
             if run.collecting:
                 self._end_stations(reason, end_ns)
@@ -78,8 +80,9 @@ class Closing:
         run = self._run
         if run.daemon is None:
             return
-        status = run.daemon.stop()
-        self._voice.remark(f"the daemon was stopped: {ending(status)}")
+        lived, status = run.daemon.pid, run.daemon.stop()
+        if lived:
+            self._voice.remark(f"the daemon was stopped: {ending(status)}")
         present = [node for node in nodes if node in self._stations.present()]
         for one in run.happened if present else ():
             word = messages.DaemonEvent(

@@ -174,6 +174,8 @@ class Director:
         if not interrupted:
             run.failure = exc
             self._voice.error(exc)
+        else:
+            self._voice.remark(run.folder.note(ended="interrupted", failure=exc.message))
         run.state = "ending"
         self._end(run, "interrupted" if interrupted else "failed", None)
         self._quit_headless()
@@ -256,6 +258,8 @@ class Director:
             self._voice.ended(result.verdict, code, result.report)
             if not self._headless:
                 self._voice.head()
+        elif not run.collecting:
+            self._voice.remark(f"what there is of it is in {run.folder.path}")
         self._note_exit_code(code)
 
     def _note_exit_code(self, code: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pvload.errors import FormatError, RunDirectoryError
 from pvload.profiles.load import from_canonical
 from pvload.profiles.schema import Profile
-from pvload.report.write import manifest_of, texts_of, write
+from pvload.report.write import manifest_of, texts_of, with_failure, write
 from pvload.stats.config import fold_config
 from pvload.stats.fold import RunFold
 from pvload.stats.summary import Summary
@@ -79,7 +79,7 @@ def computed(run_dir: Path) -> tuple[Summary, Verdict]:
             refold(fold, journal)
     except FormatError as exc:
         raise RunDirectoryError(f"{run_dir} cannot be reported on: {exc}") from exc
-    summary = fold.summary()
+    summary = with_failure(run_dir, fold.summary())
     return summary, judge_run(summary, profile)
 
 

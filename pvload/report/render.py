@@ -13,7 +13,8 @@ from pvload.report.sections import accounting, calls, criteria, streams, witness
 from pvload.report.table import WIDTH, bullet, cut, paragraph
 from pvload.report.worst import fitness, nothing, what_happened, worst_thing
 from pvload.stats.summary import Summary
-from pvload.verdict.judgement import Verdict
+from pvload.verdict.always import did_not_begin
+from pvload.verdict.judgement import Result, Verdict
 from pvload.verdict.words import seconds
 from pvload.wire.run_directory import Manifest
 
@@ -22,6 +23,7 @@ LEAST_REASONS: Final = 3
 """Reasons that the head has room for, however long each of them is."""
 LABEL: Final = 10
 """Width of the column of labels; the verdict stands in it."""
+OVERRUN = 1.05
 _ENDS = {
     "duration": "as planned",
     "interrupted": "it was interrupted",
@@ -65,8 +67,12 @@ def _head(summary: Summary, verdict: Verdict) -> list[str]:
     """
     facts = summary.facts
     planned = f" of {seconds(facts.planned_s)} planned" if facts.planned_s else ""
-    length = f"{seconds(facts.length_s)}{planned}, ended: {_ENDS.get(facts.ended, facts.ended)}"
-    tool, took = _lines("tool", fitness(summary), most=2), _lines("length", length, most=1)
+    if facts.planned_s and facts.length_s > OVERRUN * facts.planned_s:  # it ends after so many frames
+        planned = f" until its frames were there, {seconds(facts.planned_s)} by the plan"
+    ended = "it did not begin" if did_not_begin(summary) else _ENDS.get(facts.ended, facts.ended)
+    length = f"{seconds(facts.length_s)}{planned}, ended: {ended}"
+    tool = _lines("tool", fitness(summary, passed=verdict.result is Result.PASS), most=2)
+    took = _lines("length", length, most=1)
     first = f"{verdict.result:<{LABEL - 1}} {facts.name}   run {facts.run_id}"
     told = _answer(summary, verdict)
     wide = len(told) <= 1 and len(verdict.why) == 1

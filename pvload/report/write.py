@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pvload.errors import RunDirectoryError
@@ -35,6 +35,19 @@ def texts_of(run_dir: Path, summary: Summary, verdict: Verdict) -> dict[str, str
     texts = {SUMMARY: document_text(summary, verdict), REPORT: render_text(summary, verdict, manifest)}
     page = followup(summary, verdict, manifest)
     return {**texts, FOLLOWUP: page} if page else texts
+
+
+def with_failure(run_dir: Path, summary: Summary) -> Summary:
+    """The summary with what no record tells: why the run did not begin, or could not go on.
+
+    A run that failed before any engine was there has nobody to record its end; the manifest has it.
+    """
+    manifest = manifest_of(run_dir)
+    if manifest is None or not manifest.failure:
+        return summary
+    facts = summary.facts
+    ended = manifest.ended if facts.ended == "unknown" and manifest.ended else facts.ended
+    return replace(summary, facts=replace(facts, ended=ended, failure=manifest.failure))
 
 
 def manifest_of(run_dir: Path) -> Manifest | None:

@@ -456,6 +456,8 @@ class RunFacts:
     ended: str
     """duration | interrupted | failed | unknown (no END came: the run was killed)"""
     first_frame_at_s: float | None
+    failure: str = ""
+    """Why it did not begin, or could not go on, by the word of who ran it; never from records."""
 
 
 @dataclass(frozen=True, slots=True)

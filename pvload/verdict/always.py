@@ -21,15 +21,22 @@ def duration(summary: Summary) -> Judged:
     planned = f" of {seconds(facts.planned_s)} planned" if facts.planned_s else ""
     if facts.ended == "duration" and facts.length_s > 0:
         return _judged("duration", Result.PASS, f"the run lasted {length}{planned}", facts.length_s)
+    if did_not_begin(summary):
+        return _judged("duration", Result.INCONCLUSIVE, f"the run did not begin: {facts.failure}", facts.length_s)
     why = {
         "duration": "the run ended in order, but nothing happened in it",
         "interrupted": f"the run was interrupted after {length}{planned}",
-        "failed": f"the run could not go on after {length}{planned}",
+        "failed": f"the run could not go on after {length}{planned}{f': {facts.failure}' if facts.failure else ''}",
     }.get(
         facts.ended,
         f"the run was killed: no end was recorded, and its last event came after {length}{planned}",
     )
     return _judged("duration", Result.INCONCLUSIVE, why, facts.length_s)
+
+
+def did_not_begin(summary: Summary) -> bool:
+    """Something was missing that it needs, and nobody ever opened a stream; `facts.failure` tells what."""
+    return summary.facts.ended == "failed" and bool(summary.facts.failure) and not summary.subscribers
 
 
 def frames(summary: Summary, doubt: Doubt) -> Judged:

@@ -10,6 +10,7 @@ from typing import Final
 
 from pvload.diagnose.daemon import deaths, died
 from pvload.stats.summary import Summary
+from pvload.verdict.always import did_not_begin
 from pvload.verdict.judgement import Judged, Result, severity
 from pvload.verdict.streams import accepted
 from pvload.verdict.words import seconds
@@ -50,11 +51,13 @@ def _cause(summary: Summary) -> str:
         kind, _, text = note.partition(": ")
         if kind in CAUSES and text:
             return text
-    return ""
+    return f"the run did not begin: {summary.facts.failure}" if did_not_begin(summary) else ""
 
 
 def _follows(one: Judged, summary: Summary, cause: str) -> bool:
     """Is it broken only because no stream was accepted? Without a noted cause, `frames` tells what is known of it."""
+    if one.name == "accounting" and not summary.accounting.senders:
+        return bool(cause)
     if one.result is Result.FAIL or one.name in _OF_ITS_OWN:
         return False
     if one.name == "frames":

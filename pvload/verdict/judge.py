@@ -65,7 +65,7 @@ def judge(
         *(one for one in (lasting.hardware(summary, required=hardware_required),) if one is not None),
     )
     if _interrupted_at_the_start(summary):
-        found = tuple(_not_begun(one) for one in found)
+        found = tuple(_not_begun(one, summary) for one in found)
     found = tuple(_witnessed(unanswered(one, too_short), summary) for one in found)
     waived = (_waived(one) if one.name in criteria.waive else one for one in found)
     ordered = tuple(sorted(waived, key=lambda one: not one.judged))
@@ -83,11 +83,11 @@ def _interrupted_at_the_start(summary: Summary) -> bool:
     )
 
 
-def _not_begun(one: Judged) -> Judged:
+def _not_begun(one: Judged, summary: Summary) -> Judged:
     """What could not be measured because somebody stopped the run says nothing about target or tool."""
-    if one.result is not Result.INVALID or one.name == "accounting":
+    if one.result is not Result.INVALID or (one.name == "accounting" and summary.accounting.senders):
         return one
-    return replace(one, result=Result.INCONCLUSIVE, reason=f"{one.reason}: the run was interrupted before one could be")
+    return replace(one, result=Result.INCONCLUSIVE, reason=f"{one.reason}: the run was interrupted first")
 
 
 def _witnessed(one: Judged, summary: Summary) -> Judged:

@@ -59,6 +59,9 @@ class Manifest:
     """What differs between the two, name -> [at start, at end]; a parameter that one side lacks is not among them."""
     ended: str = ""
     """Set at the end: duration | interrupted | failed; empty in a run that was killed."""
+    failure: str = ""
+    """Why it did not begin or could not go on, set with `ended` before the report is written; empty: it did, or was
+    killed."""
     verdict: str = ""
 
 

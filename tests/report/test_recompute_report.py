@@ -153,6 +153,26 @@ def test_a_run_killed_before_anything_happened_still_has_a_report(tmp_path: Path
     assert "no stream was ever opened" in (folder / "report.txt").read_text()
 
 
+def test_a_run_that_never_began_says_so_by_its_manifest(tmp_path: Path) -> None:
+    """No engine was there to record an end: the manifest has it, and the report does not call it killed."""
+    folder = run_dir_of(tmp_path / "run", records=b"", finished=False)
+    failure = "the daemon (x) ended by itself: exit status 3"
+    write_manifest(folder, Manifest(run=RUN, name="x", created_wall_ns=1, ended="failed", failure=failure))
+    summary, _ = recompute(folder)
+    text = (folder / "report.txt").read_text()
+    assert (summary.facts.ended, summary.facts.failure) == ("failed", failure)
+    assert f"the run did not begin: {failure}" in " ".join(text.split())
+    assert "ended: it did not begin" in text
+    assert "killed" not in text
+
+
+def test_what_the_records_tell_of_the_end_stands_above_the_manifest(tmp_path: Path) -> None:
+    folder = run_dir_of(tmp_path / "run", records=engine_records(30, end=True), finished=True)
+    write_manifest(folder, Manifest(run=RUN, name="x", created_wall_ns=1, ended="failed", failure="it broke"))
+    summary, _ = recompute(folder)
+    assert (summary.facts.ended, summary.facts.failure) == ("duration", "it broke")
+
+
 def test_the_manifest_may_be_missing(tmp_path: Path) -> None:
     folder = run_dir_of(tmp_path / "run", records=engine_records(30, end=True), finished=True, manifest=False)
     summary, _ = recompute(folder)

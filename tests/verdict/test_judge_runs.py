@@ -359,6 +359,23 @@ def test_a_run_stopped_by_hand_before_its_first_stream_says_nothing() -> None:
     for kind in ("not_connected", "unknown_device", "camera_was_running"):
         assert judge(replace(stopped, note_counts={kind: 1}), A).result is Result.INVALID
     assert judge(replace(stopped, facts=facts(ended="failed", length_s=0.0)), A).result is Result.INVALID
+    nobody = replace(stopped.accounting, senders=())
+    assert judge(replace(stopped, accounting=nobody), A).result is Result.INCONCLUSIVE, "nor before an engine was there"
+
+
+def test_a_run_that_did_not_begin_says_why_once_and_nothing_of_what_follows() -> None:
+    """Its daemon could not be started: no stream, no sender, no end in the records."""
+    lacking = facts(ended="failed", length_s=0.0, failure="the daemon (x) ended by itself: exit status 3")
+    of = summary_of((), facts=lacking)
+    of = replace(of, accounting=replace(of.accounting, senders=()))
+    verdict = judge(of, A)
+    assert verdict.result is Result.INVALID
+    assert verdict.why == ("the run did not begin: the daemon (x) ended by itself: exit status 3",)
+
+
+def test_a_run_that_could_not_go_on_says_why() -> None:
+    reason = judged(summary(facts=facts(ended="failed", length_s=3.0, failure="the daemon ended")), "duration").reason
+    assert reason == "the run could not go on after 3.00 s of 60.0 s planned: the daemon ended"
 
 
 def test_criteria_that_are_judged_come_first() -> None:
