@@ -64,13 +64,15 @@ class Daemon:
         *,
         on_event: Callable[[Happened], None],
         on_gone: Callable[[ChildError], None],
+        is_over: Callable[[], bool] = lambda: False,
     ) -> None:
-        """on_gone: it ended though nobody here had told it to."""
+        """on_gone: it ended though nobody here had told it to. is_over: nobody waits for it to answer any more."""
         self._target = target
         self._folder = folder
         self._clock = clock
         self._on_event = on_event
         self._on_gone = on_gone
+        self._is_over = is_over
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = False
         self._watching: gevent.Greenlet | None = None
@@ -93,6 +95,9 @@ class Daemon:
         self._stopping = False
         deadline_ns = self._clock.monotonic_ns() + int(self._target.start_within * NS_PER_S)
         while not _connects(host, int(port)):
+            if self._is_over():
+                self.stop()
+                raise ChildError(f"the daemon ({self._target.start}) was not waited for any longer: the run ends")
             if not self.pid:
                 raise self._ended_early()
             if self._clock.monotonic_ns() >= deadline_ns:

@@ -43,14 +43,16 @@ class Opening:
         run = self._run
         collector = gevent.spawn(failure_of, lambda: run.processes.start_collector(bind=self._stations.bind))
         sim_failed = failure_of(run.processes.start_sim)
-        sim_failed = sim_failed or failure_of(self._start_daemon)
-        failed: PvloadError | None = collector.get() or sim_failed
-        if failed is not None:
+        if (failed := collector.get()) is not None:
             raise failed
         run.collecting = True
-        run.began_ns = self._clock.monotonic_ns()
         ends = f"after {run.frames} frames a stream" if run.frames else f"after {run.profile.run.duration:g} s"
         self._voice.began(run.folder.path, run.id, ends=ends)
+        failed = sim_failed or failure_of(self._start_daemon)
+        self._go_on()
+        if failed is not None:
+            raise failed
+        run.began_ns = self._clock.monotonic_ns()
         self._voice.remark(run.processes.invitation())
         self._stations.say_all(nodes, begin_word(run, self._stations.bind, stopped_ns=stopped_ns))
         self._stations.await_all(run, messages.Ready, nodes, timeout_s=READY_TIMEOUT_S)
@@ -61,7 +63,11 @@ class Opening:
                 raise ChildError(f"worker {node}: {run.stations[node].failed}")
         self._start_monitor()
         self._look_up(nodes[0])
-        if run.stop_asked.is_set():
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Nobody asked for the end meanwhile."""
+        if self._run.stop_asked.is_set():
             raise Interrupted("interrupted before it began")
 
     def _start_daemon(self) -> None:
@@ -77,7 +83,14 @@ class Opening:
             run.happened.append(one)
             self._voice.daemon(0 if one.code == GONE else one.pid)
 
-        run.daemon = Daemon(run.profile.target, run.folder.path, self._clock, on_event=happened, on_gone=gone)
+        run.daemon = Daemon(
+            run.profile.target,
+            run.folder.path,
+            self._clock,
+            on_event=happened,
+            on_gone=gone,
+            is_over=lambda: run.stop_asked.is_set() or run.state == "ending",
+        )
         run.daemon.start()
         run.processes.daemon_pid = run.daemon.pid
 

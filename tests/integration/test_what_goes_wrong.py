@@ -29,6 +29,7 @@ from drive import (
 from pvload._pb import daq_pb2, daq_pb2_grpc
 from pvload.load.spools import memory_place
 from pvload.wire.journal import JournalReader
+from pvload.wire.run_directory import read_manifest
 
 
 @pytest.fixture
@@ -64,6 +65,45 @@ def test_ctrl_c_at_once_still_ends_with_a_report(tmp_path: Path, started: list[C
     assert command.wait(40) in (3, 4), command.stdout + command.stderr
     assert (sole_run(tmp_path) / "report.txt").exists()
     assert "Traceback" not in command.stderr
+    command.nothing_left()
+
+
+def _with_start(folder: Path, start: str) -> str:
+    """The profile of a run that starts its daemon by this command."""
+    folder.mkdir(exist_ok=True)
+    target = f'address = "127.0.0.1:{free_port()}"\nstart = "{start}"\nstart_within = "60s"\ndevice = "prime_bsi"'
+    users = '[[users]]\nname = "operator"\nkind = "operator"\n[[users]]\nname = "viewer"'
+    (folder / "own.toml").write_text(f'[run]\nname = "own"\nduration = "30s"\n[target]\n{target}\n{users}\n')
+    return "./own.toml"
+
+
+def test_a_daemon_that_cannot_be_started_is_why_the_run_did_not_begin(tmp_path: Path, started: list[Command]) -> None:
+    """4; manifest and report say why, now and when the report is made again."""
+    command = pvload(tmp_path, "run", _with_start(tmp_path, "sh -c 'echo no camera; exit 3'"))
+    started.append(command)
+    assert command.wait(40) == 4, command.stdout + command.stderr
+    assert "daemon.log: no camera" in command.stderr
+    folder = sole_run(tmp_path)
+    manifest = read_manifest(folder)
+    assert manifest.ended == "failed"
+    assert manifest.failure.endswith("ended by itself: exit status 3")
+    assert f"the run did not begin: {manifest.failure}" in " ".join(command.stdout.split())
+    before = (folder / "report.txt").read_bytes(), (folder / "summary.json").read_bytes()
+    again = pvload(tmp_path / "again", "report", str(folder))
+    assert again.wait(30) == 4
+    assert ((folder / "report.txt").read_bytes(), (folder / "summary.json").read_bytes()) == before
+    command.nothing_left()
+
+
+def test_ctrl_c_while_the_daemon_does_not_answer_ends_at_once(tmp_path: Path, started: list[Command]) -> None:
+    """It would have a minute to answer; nobody waits for that any more, and the report says who ended the run."""
+    command = pvload(tmp_path, "run", _with_start(tmp_path, "sleep 100"))
+    started.append(command)
+    until(lambda: "recording in" in command.stderr, 30, "the collector runs")
+    command.signal(signal.SIGINT)
+    assert command.wait(25) == 3, command.stdout + command.stderr
+    assert command.stdout.startswith("INCONCLUSIVE")
+    assert "ended: it was interrupted" in command.stdout
     command.nothing_left()
 
 

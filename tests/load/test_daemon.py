@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,15 @@ class _Case:
         self.told: list[Happened] = []
         self.gone: list[ChildError] = []
         target = Target(address=f"127.0.0.1:{port}", start=start, **fields)
-        self.daemon = Daemon(target, folder, SystemClock(), on_event=self.told.append, on_gone=self.gone.append)
+        self.is_over: Callable[[], bool] = lambda: False
+        self.daemon = Daemon(
+            target,
+            folder,
+            SystemClock(),
+            on_event=self.told.append,
+            on_gone=self.gone.append,
+            is_over=lambda: self.is_over(),
+        )
 
     @property
     def codes(self) -> list[int]:
@@ -113,6 +123,18 @@ def test_one_that_never_answers_says_why(tmp_path: Path, start: str, says: list[
         case.daemon.start()
     assert all(words in str(caught.value) for words in says), str(caught.value)
     assert case.daemon.pid == 0
+
+
+def test_one_that_nobody_waits_for_any_more_is_stopped_at_once(tmp_path: Path) -> None:
+    """The end of the run was asked for while it was starting: it is not waited for until its time is over."""
+    case = _Case(tmp_path, "/bin/sh -c 'sleep 60 & wait'", free_port(), start_within=60)
+    case.is_over = lambda: STARTED in case.codes
+    began = time.monotonic()
+    with pytest.raises(ChildError, match="not waited for any longer"):
+        case.daemon.start()
+    assert time.monotonic() - began < 20
+    assert case.daemon.pid == 0
+    assert case.codes == [STARTED, ASKED_TO_STOP, GONE]
 
 
 def test_a_taken_address_is_not_taken_for_the_daemons(tmp_path: Path) -> None:
