@@ -9,7 +9,7 @@ from pvload.diagnose.policy import LEAVINGS, MEANS, client, disconnect_policy, s
 from pvload.stats.around import Disturbance
 from pvload.stats.summary import Summary
 
-FELT_PERIODS: Final = 3.0
+FELT_PERIODS: Final = 2.0
 """A gap of so many periods beside a disturbance is worth telling."""
 _DID: Final = {
     "joined": "came",

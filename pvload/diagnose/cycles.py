@@ -13,6 +13,8 @@ from pvload.stats.summary import Summary
 
 _CYCLE: Final = re.compile(r"start, [0-9]+ frames, stop")
 """The text of a cycle among the timeline's actions."""
+_LEFT: Final = re.compile(r"[0-9]+ of [0-9]+ left")
+"""How the timeline says that it did not come to some of them."""
 _SLOWER: Final = 2.0
 _SLOWER_BY_MS: Final = 50.0
 """A first attempt is slower if it took so many times, and so much more than, the median of the later ones."""
@@ -54,6 +56,14 @@ def attempts(cycles: Sequence[Cycle]) -> Attempts:
 def asked(summary: Summary) -> bool:
     """Whether the timeline made cycles; a run's own start and stop, restarts and a probe's stops ask nothing."""
     return any(_CYCLE.fullmatch(one.text) for one in summary.around.actions)
+
+
+def left(summary: Summary) -> str:
+    """`41 of 50 left when the run ended`; empty where the timeline came to all of its cycles."""
+    undone = (
+        one.details for one in summary.around.actions if one.outcome == "not_reached" and _CYCLE.fullmatch(one.text)
+    )
+    return next((details for details in undone if _LEFT.match(details)), "")
 
 
 def said(cycle: Cycle) -> str:

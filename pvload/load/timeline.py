@@ -72,8 +72,11 @@ class Timeline:
                 self._leave_off(actions[number - first :])
                 return
             self._station.tell(messages.TimelineAt(run=self._run.id, action=number))
-            for _ in range(action.count if action.action == "cycle" else 1):
+            times = action.count if action.action == "cycle" else 1
+            for before in range(times):
                 if self._run.ending.is_set():
+                    left = Done("not_reached", f"{times - before} of {times} left when the run ended")
+                    self._record(number, action, left, self._now_ns())
                     break
                 self._record(number, action, self._do(action), due_ns)
                 due_ns = self._now_ns()

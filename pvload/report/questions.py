@@ -10,7 +10,7 @@ from typing import Final
 from pvload.diagnose.calls import WHOSE, answered_share, highest
 from pvload.diagnose.changes import BROKEN, SHORT
 from pvload.diagnose.company import did
-from pvload.diagnose.cycles import asked, attempts, said
+from pvload.diagnose.cycles import asked, attempts, left, said
 from pvload.diagnose.daemon import grown, is_target
 from pvload.diagnose.locks import lock_of, points_of
 from pvload.diagnose.nothing import none_in, none_of
@@ -154,7 +154,8 @@ def cycles(summary: Summary) -> Entries:
         for _, one in sorted(chosen.items())
     ]
     none = "" if told.failed else f" ({none_of('failed', told.count, 'cycles')})"
-    first = f"{good:,} of {count(told.count, 'start-stop cycle')} gave frames{none}; {told.difference}"
+    undone = f", {left(summary)}" if left(summary) else ""
+    first = f"{good:,} of {count(told.count, 'start-stop cycle')} gave frames{none}{undone}; {told.difference}"
     return [first, *([f"  {lock}"] if lock else []), *rows]
 
 

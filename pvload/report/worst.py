@@ -123,22 +123,26 @@ def _longest_gap(summary: Summary) -> str:
     run = summary.run
     if not run.frames:
         return "no frame came"
-    return f"nothing worse than a gap of {seconds(run.gaps.longest_s)} between two frames"
+    return f"nothing worse than {seconds(run.gaps.longest_s)} without a frame"
 
 
-def fitness(summary: Summary) -> str:
-    """Was the tool itself fit to measure this? Begins with `fit`, `fit, though ...` or `NOT FIT`."""
+def fitness(summary: Summary, *, passed: bool = False) -> str:
+    """Was the tool itself fit to measure this? Begins with `fit`, `fit, though ...` or `NOT FIT`.
+
+    passed: every criterion holds, whatever happened while the tool was blind; so it was fit for these.
+    """
     faults = [*_account_faults(summary)]
     blind_s, length_s = summary.generator.blind_s, summary.facts.length_s
     gone = [one for one in summary.accounting.senders if one.recorded is None and one.role == MONITOR]
     blemishes = [f"the monitor on {one.host} never closed its account" for one in gone[:1]]
     if blind_s > 0:
         told = f"blind for {seconds(blind_s)} of {seconds(length_s)}"
-        (faults if blind_s > BLIND_SHARE * length_s else blemishes).append(told)
+        (faults if blind_s > BLIND_SHARE * length_s and not passed else blemishes).append(told)
     facts = _facts(summary)
     if faults:
         return f"NOT FIT: {', '.join([*faults, *blemishes])}; {facts}"
-    return f"fit, though {', '.join(blemishes)}; {facts}" if blemishes else f"fit: {facts}"
+    fit = "fit for these criteria" if passed and blind_s > BLIND_SHARE * length_s else "fit"
+    return f"{fit}, though {', '.join(blemishes)}; {facts}" if blemishes else f"fit: {facts}"
 
 
 def _account_faults(summary: Summary) -> Iterator[str]:

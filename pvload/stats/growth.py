@@ -61,7 +61,8 @@ def judge(at_ns: Int64s, values: Floats, *, least_change: float) -> Judged:
     length_s = float(at_s[-1] - at_s[0]) if at_s.size > 1 else 0.0
     if length_s < WINDOWS_LEAST * WINDOW_LEAST_S:
         least_s = WINDOWS_LEAST * WINDOW_LEAST_S
-        return _refused(length_s, None, values, f"{length_s:.0f} s after warm-up, needs {least_s:.0f} s")
+        there = f"{length_s:.0f} s after its first {warm_up_s:.0f} s"
+        return _refused(length_s, None, values, f"{there}, needs {least_s:.0f} s")
     most_apart_s = float(np.diff(at_s).max())
     if most_apart_s > length_s / WINDOWS_LEAST:
         return _refused(length_s, None, values, f"no sample for {most_apart_s:.0f} s")

@@ -154,7 +154,7 @@ def test_how_to_repeat_it_is_a_line_for_the_shell() -> None:
 @pytest.mark.parametrize(
     ("word", "of", "says"),
     [
-        ("nothing", summary(), "nothing worse than a gap of 0.21 s between two frames"),
+        ("nothing", summary(), "nothing worse than 0.21 s without a frame"),
         ("a stall", summary(subscriber(stalls=stalls(stall()))), "at 30.0 s: no frame for 5.00 s on viewer/0, the"),
         ("a loss", summary(subscriber(missing=Missing(unseen=6))), "6 frames missing (0.99 %)"),
         ("silence", summary(subscriber(figures=silent())), "viewer/0 was open and never got a frame"),
@@ -181,6 +181,14 @@ def test_the_worst_thing_is_named(word: str, of: Summary, says: str) -> None:
 )
 def test_the_tool_says_whether_it_was_fit(of: Summary, says: str) -> None:
     assert says in fitness(of)
+
+
+def test_blind_time_that_could_break_no_criterion_leaves_the_tool_fit_for_these() -> None:
+    """A PASS holds whatever happened meanwhile; what else is wrong with the account is no matter of time."""
+    blind = summary(generator=generator(blind_s=12.0))
+    assert fitness(blind, passed=True).startswith("fit for these criteria, though blind for 12.0 s of 60.0 s")
+    unsound = summary(generator=generator(blind_s=12.0), accounting=accounting(frames_checked=False))
+    assert fitness(unsound, passed=True).startswith("NOT FIT: frame totals differ, blind for 12.0 s")
 
 
 def test_many_subscribers_are_cut_and_said_to_be() -> None:
