@@ -12,9 +12,10 @@ from itertools import pairwise
 from typing import Final
 
 ENGINE: Final = "pvload.engine"
+COLLECTOR: Final = "pvload.collect"
 _ROLES: Final[Mapping[str, str]] = {
     ENGINE: "engine",
-    "pvload.collect": "collector",
+    COLLECTOR: "collector",
     "pvload.monitor": "monitor",
     "pvload.sim": "target",
     "locust": "locust",
@@ -43,6 +44,12 @@ def module_of(command: list[str]) -> str:
     return ""
 
 
+def _is_copy(one: Relative, here: Mapping[int, Relative]) -> bool:
+    """A collector below a collector is a copy of it that judges the run so far and is gone in a moment."""
+    parent = here.get(one.parent)
+    return one.module == COLLECTOR and parent is not None and parent.module == COLLECTOR
+
+
 class Family:
     """Names for the run's processes. Memory: one entry a process."""
 
@@ -63,7 +70,7 @@ class Family:
         self.viewers &= here.keys()
         new: dict[int, str] = {}
         for one in sorted(here.values(), key=lambda one: one.pid):
-            if one.pid in self.names or one.pid in self.viewers or one.module not in _ROLES:
+            if one.pid in self.names or one.pid in self.viewers or one.module not in _ROLES or _is_copy(one, here):
                 continue
             if len(self.names) + len(self.viewers) >= PROCESSES_LIMIT:
                 break

@@ -47,6 +47,11 @@ class Series:
             return
         sums.extend((cell, 1, *values))
 
+    @property
+    def length_ns(self) -> int:
+        """From the first cell with a sample to the last one."""
+        return int(self._sums[-self._width] - self._sums[0]) * self._cell_ns if self._sums else 0
+
     def means(self) -> tuple[Int64s, npt.NDArray[np.float64]]:
         """Middles of the cells in nanoseconds, shape (n,), and the mean of each figure in them, shape (n, figures)."""
         rows = np.array(self._sums, np.int64).reshape(-1, self._width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import isnan
 from typing import Final
 
@@ -19,6 +20,7 @@ FIGURES: Final = ("rss", "fds", "threads")
 LEAST_RSS_BYTES: Final = 1024 * 1024
 LEAST_RSS_SHARE: Final = 0.01
 LEAST_COUNT: Final = 1.0
+LEAST_WATCHED_NS: Final = 60 * NS_PER_S
 WHOLE_RUN_NS: Final = 15 * 60 * NS_PER_S
 RESOURCES: Final = 4000
 AROUND_NS: Final = 5 * NS_PER_S
@@ -27,10 +29,19 @@ _CHANGES: Final = ("started", "answers", "stopping", "gone")
 
 
 def growth_of(senders: list[SenderFold]) -> tuple[Growth, ...]:
-    """Three figures of each watched process."""
+    """Three figures of each watched process.
+
+    One that was watched for less than a minute beside a longer one of its name (a copy of it, a first try) is left out.
+    """
     found = []
     for sender in senders:
-        for (name, pid), series in sender.company.machines.growth.items():
+        watched = sender.company.machines.growth
+        longest = Counter[str]()
+        for (name, _), series in watched.items():
+            longest[name] = max(longest[name], series.length_ns)
+        for (name, pid), series in watched.items():
+            if series.length_ns < min(LEAST_WATCHED_NS, longest[name]):
+                continue
             times, means = series.means()
             for at, figure in enumerate(FIGURES):
                 values = means[:, at]

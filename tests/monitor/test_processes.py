@@ -49,6 +49,14 @@ def test_an_engine_beside_a_living_one_is_a_viewer_and_one_after_it_replaces_it(
     assert family.viewers == set()
 
 
+def test_a_collectors_copy_is_not_watched() -> None:
+    """It judges the run so far and is gone; a collector that replaces another is no copy."""
+    family = Family({})
+    collector = Relative(40, 1, COLLECT)
+    assert family.look([collector, Relative(41, 40, COLLECT)]) == {40: "collector"}
+    assert family.look([Relative(50, 1, COLLECT)]) == {50: "collector"}
+
+
 def test_processes_below_a_root_are_found_and_viewers_summed(tmp_path: Path) -> None:
     """With real processes: a stand-in for a worker with an engine and two viewers."""
     (tmp_path / "pvload").mkdir()

@@ -125,14 +125,16 @@ def test_a_day_of_seconds_stays_within_its_cells_and_keeps_its_means() -> None:
     assert found.per_hour == pytest.approx(50 * 3600, rel=0.05)
 
 
-def _watched(length_s: int, rss_step: int) -> Summary:
+def _watched(length_s: int, rss_step: int, others: dict[int, range] | None = None) -> Summary:
+    """others: pid -> the seconds in which a process of the same name was there."""
     stream = Stream(role="monitor")
     name = stream.text("target")
     for second in range(length_s):
         jump = second % 7 * 4096
-        stream.put(
-            Kind.PROCESS, float(second), pid=7, name=name, rss_bytes=10**8 + second * rss_step + jump, fds=9, threads=4
-        )
+        pids = [7, *(pid for pid, seconds in (others or {}).items() if second in seconds)]
+        for pid in pids:
+            rss = 10**8 + second * rss_step + jump
+            stream.put(Kind.PROCESS, float(second), pid=pid, name=name, rss_bytes=rss, fds=9, threads=4)
     return summary(stream)
 
 
@@ -147,3 +149,10 @@ def test_growth_in_a_summary() -> None:
     assert growing.around.growth[0].per_hour == pytest.approx(5000 * 3600, rel=0.05)
     assert [one.result for one in still.around.growth] == ["flat", "flat", "flat"]
     assert _watched(300, 5000).around.growth[0].result == "too_short"
+
+
+def test_a_process_that_was_there_for_a_moment_is_not_asked_whether_it_grows() -> None:
+    """Beside a longer one of its name; a minute is more than a moment, and a short run has no longer one."""
+    known = _watched(2000, 100, {8: range(500, 501), 9: range(600, 659), 10: range(700, 761)}).around.growth
+    assert {one.pid for one in known} == {7, 10}
+    assert {one.pid for one in _watched(20, 100, {8: range(20)}).around.growth} == {7, 8}
