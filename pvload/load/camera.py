@@ -161,13 +161,26 @@ class CameraSteps:
                 differs.append(f"{name} = {read}, at the start {wished}")
         text = "; ".join(differs) or f"as at the start: {', '.join(changed)}"
         self._engine.send(command.Note(note="restored", text=text, value=int(not differs)))
-        for name in changed:
-            wished, read = before.get(name), self._get(name)
-            if wished is None or read is None or same_value(wished, read):
-                continue
-            answered = self._call("SetParameter", device_id=self._device, parameter_name=name, value=wished)
-            said = "put back" if answered.status == "OK" else f"not put back: {answered.status} {answered.details}"
-            self._engine.send(command.Note(note="info", text=f"{name}: {read} to {wished} as before the run, {said}"))
+        left = [fault for name in changed if (fault := self._put_back_one(name, before.get(name)))]
+        if differs or left:
+            text = "; ".join(left) or f"as before the run: {', '.join(changed)}"
+            self._engine.send(command.Note(note="put_back", text=text, value=int(not left)))
+
+    def _put_back_one(self, name: str, wished: str | None) -> str:
+        """Sets it as it was before the run, if it is not, and reads it back; why it is not so now, empty: it is."""
+        read = self._get(name)
+        if wished is None or read is None:
+            return f"{name}: what it {'was before the run' if wished is None else 'is'} is not known"
+        if same_value(wished, read):
+            return ""
+        answered = self._call("SetParameter", device_id=self._device, parameter_name=name, value=wished)
+        now = self._get(name)
+        if answered.status == "OK" and now is not None and same_value(wished, now):
+            text = f"{name}: {read} to {wished} as before the run, put back"
+            self._engine.send(command.Note(note="info", text=text))
+            return ""
+        stands = f"{name} = {read if now is None else now}, before the run {wished}"
+        return f"{stands}: {answered.status} {answered.details}".rstrip()
 
     def probe(self) -> None:
         """Reads the target's clock a few times; a target that cannot be asked is no reason to fail."""

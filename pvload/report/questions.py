@@ -20,6 +20,13 @@ from pvload.stats.around import Change, Changes, Churn, Disturbances, Growth, St
 from pvload.stats.summary import Summary
 from pvload.verdict.words import count, ms, percent, rate, seconds, times
 
+_BACK: Final = {
+    "not_put_back": "; NOT put back",
+    "put_back": "; put back after the end",
+    "restored": "; put back at the end",
+    "not_restored": "; NOT put back",
+}
+"""What the first of these notes that is there says: put back by the plan itself, or by pvload afterwards."""
 _CHANGES: Final = 6
 """Changes that are told one by one; of more of them, half as many: those that went wrong."""
 _LINE: Final = 90
@@ -165,8 +172,7 @@ def changes(summary: Summary) -> Entries:
     if not all_of.count:
         return []
     lost = f"; {count(all_of.missing, 'frame')} lost" if all_of.missing else ""
-    back = {"restored": "; put back at the end", "not_restored": "; NOT put back"}
-    restored = next((text for name, text in back.items() if summary.note_counts.get(name)), "")
+    restored = next((text for name, text in _BACK.items() if summary.note_counts.get(name)), "")
     first = f"{count(all_of.count, 'change')} while streaming{_summed(all_of)}{lost}{restored}"
     shown = all_of.listed
     if len(shown) > _CHANGES:

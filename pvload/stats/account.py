@@ -262,8 +262,8 @@ class Account:
     def _note(self, row: np.void, texts: Texts) -> None:
         code, text = int(row["code"]), texts.text(int(row["text"]))
         name = _NOTE_NAMES.get(code, f"note_{code}")
-        if code == NoteClass.RESTORED and not row["value"]:
-            name = "not_restored"
+        if code in (NoteClass.RESTORED, NoteClass.PUT_BACK) and not row["value"]:
+            name = f"not_{name}"
         self.note_counts[name] += 1
         self.notes.add(Moment(int(row["t_ns"]), text, name))
         told = code in (NoteClass.WITNESS_PRESENT, NoteClass.WITNESS_MISSING)

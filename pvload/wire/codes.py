@@ -215,3 +215,6 @@ class NoteClass(IntEnum):
     and by its parameters; the text says what differs. Noted before pvload puts anything back itself."""
     GAVE_UP = 12
     """A load user opens no more streams: `value` calls in a row gave no frame, as many as its `retry` allows."""
+    PUT_BACK = 13
+    """After RESTORED said that something differs, pvload has put all of it back to what it was before the run (`value`
+    1), or not (0); the text says what."""

@@ -123,6 +123,8 @@ def test_a_timeline_is_carried_out_in_its_order_wherever_its_clients_sit(
     assert told["facts"]["ended"] == "duration"
     (note,) = [one for one in told["notes"] if "acquisition.exposure_ms = 25" in one and "at the start" in one]
     assert ("acquisition.binning" in note) is not guarded
+    counts = told["note_counts"]
+    assert (counts["not_restored"], counts["put_back"], counts.get("not_put_back")) == (1, 1, None)
     assert set(read_manifest(sole_run(tmp_path)).camera_changed) == {"acquisition.roi"}, "only the operator's own"
 
 

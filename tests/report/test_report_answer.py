@@ -85,6 +85,21 @@ RAN: dict[str, tuple[str, Summary, tuple[str, ...]]] = {
          "20.0 s  roi 1024x1024+512+512: refused clearly", "30.0 s  binning 2x2: IGNORED", "40.0 s", "50.0 s",
          "60.0 s  exposure 50 ms: KILLED the stream"),
     ),
+    "changes put back afterwards": (
+        "scenario-d",
+        run(change(1), summary={"note_counts": {"not_restored": 1, "put_back": 1}}),
+        ("1 change while streaming: effective; put back after the end",),
+    ),
+    "changes not put back": (
+        "scenario-d",
+        run(change(1), summary={"note_counts": {"not_restored": 1, "not_put_back": 1}}),
+        ("1 change while streaming: effective; NOT put back",),
+    ),
+    "changes of a run that was killed": (
+        "scenario-d",
+        run(change(1), summary={"note_counts": {"not_restored": 1}}),
+        ("1 change while streaming: effective; NOT put back",),
+    ),
     "cycles": (
         "start-stop-cycles",
         run(cycles=(cycle(1, "stalled", frames=5), *(cycle(at) for at in range(2, 51))),
