@@ -72,6 +72,8 @@ DAEMON = """
 [target]
 address = "127.0.0.1:{port}"
 start = "{python} -m pvload.cli sim --port {port}"
+[monitor]
+interval = "100ms"
 [[timeline]]
 after = "10 frames"
 action = "restart_daemon"
@@ -137,7 +139,7 @@ def test_what_the_run_had_no_time_for_was_not_reached(tmp_path: Path) -> None:
 
 
 def test_the_daemon_is_started_restarted_and_stopped_by_the_run(tmp_path: Path) -> None:
-    """Its two lives are in the record with their exit statuses, and nothing is left of it.
+    """Its two lives are in the record with their exit statuses, each was watched, and nothing is left of it.
 
     The stream that ended with the first is nobody's error: the timeline wanted it so.
     """
@@ -150,6 +152,9 @@ def test_the_daemon_is_started_restarted_and_stopped_by_the_run(tmp_path: Path) 
     lives = told["around"]["daemon"]
     assert [one["exit_status"] for one in lives if one["exit_status"] is not None] == [0, 0]
     assert len({one["pid"] for one in lives}) == 2
+    watched = {one["pid"]: one["samples"] for one in told["processes"] if one["name"] == "target"}
+    assert set(watched) == {one["pid"] for one in lives}
+    assert min(watched.values()) >= 3, watched
     assert told["calls"][0]["ended_by"] == "restart"
     assert (told["run"]["errors"], told["run"]["unexpected_ends"]) == ({}, 0)
     assert "the timeline restarted the daemon" in (run_dir / "report.txt").read_text()
