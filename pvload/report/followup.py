@@ -71,7 +71,7 @@ def followup(summary: Summary, verdict: Verdict, manifest: Manifest | None) -> s
     where = summary.devices[0].name if summary.devices else "the camera"
     parts = [
         f"# {where}: {'; '.join(titles)}",
-        f"Found by a run of pvload ({summary.facts.name}, run {summary.facts.run_id}): {verdict.result}.",
+        f"Found by a run of pvload ({_run(summary, manifest)}): {verdict.result}.",
         *_section("What was done", _done(summary)),
         *_section("What happened", _happened(summary)),
         *_section("Expected and found", _expected(summary, verdict)),
@@ -82,6 +82,11 @@ def followup(summary: Summary, verdict: Verdict, manifest: Manifest | None) -> s
         *_section("Attachments", _attachments(summary)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _run(summary: Summary, manifest: Manifest | None) -> str:
+    against = f" against {manifest.against}" if manifest is not None and manifest.against else ""
+    return f"{summary.facts.name}{against}, run {summary.facts.run_id}"
 
 
 def _titles(summary: Summary) -> list[str]:
@@ -242,8 +247,10 @@ def _environment(summary: Summary, manifest: Manifest | None) -> list[str]:
         lines.append(f"- camera: SYNTHETIC, by the daemon's log: {cut(summary.around.synthetic_camera, 200)}")
     if manifest is None:
         return [*lines, "- manifest: missing, so versions and command are not known"]
+    daemon = manifest.target.get("daemon")
     tables = {
         "target": manifest.target,
+        "daemon, by its own word": daemon if isinstance(daemon, dict) else {},
         "generator's host": manifest.host,
         "versions": manifest.versions,
         "camera before the run": {name: manifest.camera_at_start.get(name, "") for name in _CAMERA},

@@ -52,15 +52,15 @@ def render_text(summary: Summary, verdict: Verdict, manifest: Manifest | None) -
         "Notes": _notes(summary),
         "To repeat it": _repeat(manifest),
     }
-    lines = _head(summary, verdict)
+    lines = _head(summary, verdict, against=manifest.against if manifest is not None else "")
     for title, body in sections.items():
         if body:
             lines += ["", title, "-" * len(title), *body]
     return "\n".join(lines) + "\n"
 
 
-def _head(summary: Summary, verdict: Verdict) -> list[str]:
-    """Verdict, answer, why, frames, the worst thing and when, was the tool fit, length.
+def _head(summary: Summary, verdict: Verdict, *, against: str) -> list[str]:
+    """Verdict and what was measured, answer, why, frames, the worst thing and when, was the tool fit, length.
 
     Where the streams are the only question all of it stands within ten lines, however long the sentences; otherwise the
     verdict, the answer, why and the frames do, and the rest follows.
@@ -73,7 +73,8 @@ def _head(summary: Summary, verdict: Verdict) -> list[str]:
     length = f"{seconds(facts.length_s)}{planned}, ended: {ended}"
     tool = _lines("tool", fitness(summary, passed=verdict.result is Result.PASS), most=2)
     took = _lines("length", length, most=1)
-    first = f"{verdict.result:<{LABEL - 1}} {facts.name}   run {facts.run_id}"
+    against = cut(f" against {against}", WIDTH - LABEL - len(facts.name) - len(facts.run_id) - 8) if against else ""
+    first = f"{verdict.result:<{LABEL - 1}} {facts.name}{against}   run {facts.run_id}"
     told = _answer(summary, verdict)
     wide = len(told) <= 1 and len(verdict.why) == 1
     frames = _lines("frames", frames_line(summary, width=(WIDTH - LABEL) * (1 + wide) - LABEL * wide), most=1 + wide)

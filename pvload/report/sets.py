@@ -1,10 +1,10 @@
-"""What a set of repeats came to: set.json and set.txt in its directory, made from its runs' directories."""
+"""What a set of repeats came to: set.json, set.txt and followup.md in its directory, made from those of its runs."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +12,10 @@ from typing import Any, Final
 from pvload.diagnose.policy import MEANS
 from pvload.errors import PvloadError, RunDirectoryError
 from pvload.profiles.criteria import Criteria
+from pvload.report.followup import FOLLOWUP, followup
 from pvload.report.recompute import computed, profile_of
 from pvload.report.table import paragraph
+from pvload.report.write import manifest_of
 from pvload.verdict.judgement import Judged, Result
 from pvload.verdict.repeats import NOT_FOUND, Repeat, SetVerdict, judge_set, not_run, repeat_of
 from pvload.verdict.words import count
@@ -49,12 +51,16 @@ class SetReport:
 
 
 def report_set(folder: Path, ran: Sequence[Ran], criteria: Criteria, *, name: str, planned: int) -> SetReport:
-    """Judges the set and writes its two files into `folder`."""
-    found = [_repeat(number, one) for number, one in enumerate(ran, 1)]
+    """Judges the set and writes its files into `folder`."""
+    pages: dict[int, str] = {}
+    found = [_repeat(number, one, pages) for number, one in enumerate(ran, 1)]
     judged = judge_set(found, criteria, planned=planned)
     text = set_text(name, judged)
+    page = set_page(name, judged, pages)
     unwritten = ""
     try:
+        if page:
+            replace_text(folder / FOLLOWUP, page)
         replace_text(folder / SET_JSON, json.dumps(_document(name, judged), indent=1, ensure_ascii=False) + "\n")
         replace_text(folder / SET_TEXT, text)
     except OSError as exc:
@@ -108,8 +114,8 @@ def _known(folder: Path) -> dict[str, Any] | None:
     return values if whole and "planned" in values and "name" in values else None
 
 
-def _repeat(number: int, ran: Ran) -> Repeat:
-    """What a run found, by its own journal."""
+def _repeat(number: int, ran: Ran, pages: dict[int, str]) -> Repeat:
+    """What a run found, by its own journal; its followup.md, if it has one, goes into `pages`."""
     name = ran.run_dir.name if ran.run_dir is not None else ""
     if ran.trouble or ran.run_dir is None:
         return not_run(number, name, ran.trouble or "it left no run directory", trouble=ran.trouble)
@@ -117,6 +123,9 @@ def _repeat(number: int, ran: Ran) -> Repeat:
         summary, verdict = computed(ran.run_dir)
     except PvloadError as exc:
         return not_run(number, name, exc.message)
+    page = followup(summary, verdict, manifest_of(ran.run_dir))
+    if page:
+        pages[number] = page
     return repeat_of(number, name, summary, verdict)
 
 
@@ -137,6 +146,37 @@ def set_text(name: str, judged: SetVerdict) -> str:
     lines += ["", "Criteria of the set", "-------------------"]
     lines += [
         line for one in verdict.criteria for line in paragraph(one.result.value, f"{one.name}: {one.reason}", width=14)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def set_page(name: str, judged: SetVerdict, pages: Mapping[int, str]) -> str:
+    """followup.md of the set: what the repeats found together, and then that of the worst of them in full.
+
+    Empty where none of them has a page.
+    """
+    shown = [one for one in judged.repeats if one.number in pages]
+    if not shown:
+        return ""
+    order = [Result.FAIL, Result.INVALID, Result.INCONCLUSIVE, Result.PASS]
+    worst = min(shown, key=lambda one: (order.index(one.result) if one.result in order else 0, one.number))
+    title, *rest = pages[worst.number].splitlines()
+    first, *others = _answer(judged)
+    lines = [
+        f"{title}, in {count(len(judged.repeats), 'repeat')}" if len(shown) > 1 else title,
+        "",
+        f"{name}, {len(judged.repeats)} of {judged.planned} repeats, {judged.verdict.result.value}: {first}.",
+        *(f"- {one}" for one in others),
+        "",
+        "| repeat | verdict | found | run directory |",
+        "|---|---|---|---|",
+        *(
+            f"| {one.number} | {_result(one)} | {_found(one).strip() or '-'} | {one.name or '-'} |"
+            for one in judged.repeats
+        ),
+        "",
+        f"Repeat {worst.number} in full:",
+        *rest,
     ]
     return "\n".join(lines) + "\n"
 

@@ -89,8 +89,9 @@ class Live:
     figures: LiveFigures
     accounting: LiveAccounting
     verdict: str = ""
-    """While the run goes on: PASS, FAIL or INVALID with the criterion's name, or "open" (only the end decides); after it
-    the verdict; empty before the first one."""
+    """While the run goes on: PASS, FAIL or INVALID with the criterion's name, or "open" (only the end decides).
+
+    After it the verdict; empty before the first one."""
     trouble: str = ""
     """Why the collector can no longer do its work (such as a failed disk); empty when it can."""
 

@@ -64,6 +64,14 @@ class Manifest:
     killed."""
     verdict: str = ""
 
+    @property
+    def against(self) -> str:
+        """What was measured, in words: an address, or that it was no real daemon; empty where nobody knows."""
+        daemon = self.target.get("daemon")
+        if isinstance(daemon, dict) and "simulator" in str(daemon.get("features", "")):
+            return "pvload's simulator"
+        return str(self.target.get("address", ""))
+
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replaces manifest.json in one step."""

@@ -265,8 +265,8 @@ def test_a_synthetic_camera_is_told_and_is_not_the_worst_that_happened() -> None
 
 def test_every_verdict_stands_apart_from_the_name() -> None:
     interrupted = run(summary={"facts": facts(ended="interrupted", length_s=20.0)})
-    assert report(interrupted).startswith("INCONCLUSIVE scenario-a   run ")
-    assert report(summary()).startswith("PASS      scenario-a   run ")
+    assert report(interrupted).startswith("INCONCLUSIVE scenario-a against lab:50051   run ")
+    assert report(summary()).startswith("PASS      scenario-a against lab:50051   run ")
 
 
 def test_restarts_of_our_own_are_not_the_worst_that_happened() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from typer.testing import CliRunner
 from pvload.cli import report as command
 from pvload.errors import RunDirectoryError
 from pvload.profiles.criteria import Criteria
-from pvload.report.sets import SET_JSON, SET_TEXT, Ran, is_set, report_again, report_set
+from pvload.report.sets import SET_JSON, SET_TEXT, Ran, is_set, report_again, report_set, set_page
+from pvload.verdict.judgement import Result
+from pvload.verdict.repeats import judge_set, not_run
 from tests.report.test_recompute_report import engine_records, run_dir_of
 
 
@@ -89,3 +92,18 @@ def test_the_command_prints_the_sets_head_and_ends_with_its_verdict(folder: Path
     assert done.stdout.startswith("FAIL      scenario-a   3 of 3 repeats")
     assert "Repeats" not in done.stdout
     assert f"set        {folder / SET_TEXT}" in done.stdout.replace("\n", "")
+
+
+def test_the_sets_page_shows_all_repeats_and_the_worst_in_full() -> None:
+    """Without a page of any repeat there is none of the set."""
+    good = not_run(1, "run-1", "")
+    repeats = [replace(good, number=number, name=f"run-{number}", result=result, disconnect_policy="per_client")
+               for number, result in ((1, Result.PASS), (2, Result.FAIL), (3, Result.PASS))]  # fmt: skip
+    judged = judge_set(repeats, Criteria(), planned=3)
+    pages = {number: f"# cam: title\n\nFound by {number}.\n\n## What was done\n" for number in (1, 2, 3)}
+    text = set_page("scenario-c", judged, pages)
+    assert text.startswith("# cam: title, in 3 repeats\n\nscenario-c, 3 of 3 repeats, FAIL: ")
+    assert "| 2 | FAIL | per-client | run-2 |" in text
+    assert "Repeat 2 in full:\n\nFound by 2." in text
+    assert "Found by 1." not in text
+    assert set_page("scenario-a", judged, {}) == ""

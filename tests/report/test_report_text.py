@@ -191,6 +191,16 @@ def test_blind_time_that_could_break_no_criterion_leaves_the_tool_fit_for_these(
     assert fitness(unsound, passed=True).startswith("NOT FIT: frame totals differ, blind for 12.0 s")
 
 
+def test_the_first_line_says_when_it_was_no_real_daemon() -> None:
+    simulated = replace(
+        MANIFEST, target={"address": "127.0.0.1:5", "daemon": {"features": "['networking', 'simulator']"}}
+    )
+    first = render_text(summary(), judge(summary(), A), simulated).splitlines()[0]
+    assert "scenario-a against pvload's simulator   run " in first
+    far = replace(MANIFEST, target={"address": "camera-host-" + "x" * 200})
+    assert len(render_text(summary(), judge(summary(), A), far).splitlines()[0]) <= 100
+
+
 def test_many_subscribers_are_cut_and_said_to_be() -> None:
     of = summary(*(subscriber(i) for i in range(25)))
     assert "and 5 more in summary.json" in report(of)
