@@ -176,7 +176,7 @@ class Account:
 
     def _lateness(self, begin_ns: int, until_ns: int) -> None:
         lag, lateness = self.lag, until_ns - begin_ns
-        lag.lateness.add(np.array([lateness]))
+        lag.lateness.one(lateness)
         if lateness > lag.worst[0]:
             lag.worst = (lateness, until_ns)
         if lateness > LATE_NS:
@@ -220,7 +220,7 @@ class Account:
         tally = self.unary.setdefault(method, UnaryTally(method))
         t_ns, sent_ns = int(row["t_ns"]), int(row["sent_ns"])
         tally.count += 1
-        tally.latency.add(np.array([t_ns - (int(row["due_ns"]) or sent_ns)]))
+        tally.latency.one(t_ns - (int(row["due_ns"]) or sent_ns))
         status, details = int(row["status"]), texts.text(int(row["details"]))
         failed = status_name(status) if status else ""
         if not status and int(row["flags"]) & UnaryFlag.APPLICATION_FAILED:

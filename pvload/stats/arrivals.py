@@ -53,7 +53,7 @@ class LongGaps:
             begins, lengths = begins[long], lengths[long]
         if lengths.size == 0:
             return
-        self._parts.append(np.stack((lengths, begins, np.full(lengths.size, int(cut)))))
+        self._parts.append(np.array((lengths, begins, np.full(lengths.size, int(cut)))))
         self._rows += lengths.size
         if self._rows > GAPS or len(self._parts) > PARTS:
             self._settle()

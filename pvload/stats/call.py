@@ -74,7 +74,8 @@ class CallFold:
         self._due_from: int | None = None
         self._transit: int | None = None
         self._aged_window: int | None = None
-        self._aged = Histogram()
+        self.window_ages = Histogram()
+        """Ages of the judged frames of the latest window; in the tally when it is over."""
         self._grid_last: int | None = None
         self._changes = CallChanges(opening, subscriber.name, basis, config)
         self._shape: tuple[int, int, float] | None = None
@@ -85,7 +86,7 @@ class CallFold:
         if self.accepted:
             return
         self.accepted, self.accepted_ns = True, at_ns
-        self.tally.connect.add(np.array([at_ns - self.opening.opened_ns]))
+        self.tally.connect.one(at_ns - self.opening.opened_ns)
         self.subscriber.accept(self.opening.opened_ns)
 
     def frames(self, rows: Records) -> None:
@@ -125,7 +126,7 @@ class CallFold:
     def pack(self) -> None:
         """Takes less memory from now on, for no more frames will come."""
         self.tally.pack()
-        self._aged.pack()
+        self.window_ages.pack()
 
     def settle(self, until_ns: int) -> None:
         """Brings due time up to until_ns without a frame."""
@@ -201,7 +202,7 @@ class CallFold:
         if self.first_number is None:
             self.first_number = int(columns.number[0])
             begin = self.gaps.since if self.gaps.since is not None else self._first_due(int(columns.t_ns[0]))
-            tally.first_frame.add(columns.t_ns[:1] - begin)
+            tally.first_frame.one(int(columns.t_ns[0]) - begin)
         self.last_number = int(columns.number[-1])
         tally.frames += len(columns)
         tally.message_bytes += int(rows["message_bytes"].sum(dtype=np.int64))
@@ -213,10 +214,6 @@ class CallFold:
             for code, count in enumerate(np.bincount(codes)):
                 if count and code > Payload.OK:
                     tally.payload_errors[_PAYLOAD_NAMES.get(code, f"code_{code}")] += int(count)
-        told = np.flatnonzero(columns.metrics)
-        if told.size:
-            last = told[-1]
-            tally.server = _server_note(rows, columns, int(last))
 
     def _first_due(self, at_ns: int) -> int:
         """When the stream was both open and wanted, as of a first frame at at_ns."""
@@ -271,9 +268,10 @@ class CallFold:
                 window = self.windows.window(index)
                 window.frames += stop - start
                 window.message_bytes += int(rows["message_bytes"][start:stop].sum(dtype=np.int64))
-                told = np.flatnonzero(columns.metrics[start:stop])
-                if told.size:
-                    window.told(_server_note(rows, columns, start + int(told[-1])))
+                told = columns.last_told(start, stop)
+                if told is not None:
+                    self.tally.server = _server_note(rows, columns, told)
+                    window.told(self.tally.server)
             start = stop
 
     def _missing(self, loss: Loss) -> None:
@@ -392,7 +390,6 @@ class CallFold:
         tally.judged_bytes += int(rows["message_bytes"][start:stop].sum(dtype=np.int64))
         t_ns = columns.t_ns[start:stop]
         ages = t_ns + self._basis.target_offset_ns - columns.source_ns[start:stop]
-        tally.age.ages.add(ages)
         tally.age.negative += int(np.count_nonzero(ages < 0))
         self.subscriber.last_age = (int(t_ns[-1]), int(ages[-1]))
         first, last = self._basis.window(int(t_ns[0])), self._basis.window(int(t_ns[-1]))
@@ -409,12 +406,13 @@ class CallFold:
         if self._aged_window != index:
             self._close_age_window()
             self._aged_window = index
-        self._aged.add(ages)
+        self.window_ages.add(ages)
 
     def _close_age_window(self) -> None:
         if self._aged_window is not None:
-            self.windows.window(self._aged_window).aged(self._aged.quantile(0.99))
-        self._aged = Histogram()
+            self.windows.window(self._aged_window).aged(self.window_ages.quantile(0.99))
+            self.tally.age.ages.merge(self.window_ages)
+        self.window_ages = Histogram()
 
     def _transits(self, columns: Columns, start: int, stop: int, *, wanted: bool) -> None:
         """Jitter: change of transit from neighbour to neighbour, where the later frame is judged."""
@@ -422,13 +420,11 @@ class CallFold:
             return
         transit = columns.t_ns[start:stop] - columns.source_ns[start:stop]
         if wanted:
-            changes = np.abs(np.diff(transit, prepend=transit[0] if self._transit is None else self._transit))
             first = int(np.searchsorted(columns.t_ns[start:stop], self._judged_from(int(columns.t_ns[stop - 1]))))
-            if self._transit is None:
-                first = max(first, 1)
-            if first < changes.size:
-                self.tally.age.jitter_ns += int(changes[first:].sum())
-                self.tally.age.jitter_n += changes.size - first
+            if first == 0 and self._transit is not None:
+                self.tally.age.jitter(np.array([transit[0] - self._transit]))
+            first = max(first, 1)
+            self.tally.age.jitter(transit[first:] - transit[first - 1 : -1])
         self._transit = int(transit[-1])
 
     def _sample_rate(self, gaps: Int64s, judged: int, *, first_is_inner: bool) -> None:

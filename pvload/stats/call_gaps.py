@@ -61,27 +61,26 @@ class CallGaps:
         begin = self.since if self.since is not None else int(t_ns[0])
         begins = np.concatenate(([begin], t_ns[:-1]))
         gaps = t_ns - begins
-        inner = gaps if self.is_inner else gaps[1:]
-        tally = self.tally
-        tally.note(gaps, begins)
-        if inner.size:
-            self._subscriber.arrivals.longest.add(begins[-inner.size :], inner)
-            tally.inter_arrival.add(inner)
-            self._freezes.add(inner, tally)
-        for at in np.flatnonzero(gaps > self._stall_ns):
-            number = self.number_before if at == 0 else int(numbers[at - 1])
-            self._stall(int(begins[at]), int(t_ns[at]), self.passed + int(at), number, censored=False)
-        rest = gaps[1:]
-        longest = (int(rest.max()), int(begins[1:][rest.argmax()])) if rest.size else (0, 0)
-        self._subscriber.silence.arrivals(int(t_ns[0]), int(t_ns[-1]), longest)
+        head = 0 if self.is_inner else 1
+        longest = self.tally.between(gaps, begins, head=not self.is_inner)
+        if gaps.size > head:
+            self._subscriber.arrivals.longest.add(begins[head:], gaps[head:])
+            self._freezes.add(gaps[head:], self.tally)
+        if gaps[longest] > self._stall_ns:
+            for at in np.flatnonzero(gaps > self._stall_ns):
+                number = self.number_before if at == 0 else int(numbers[at - 1])
+                self._stall(int(begins[at]), int(t_ns[at]), self.passed + int(at), number, censored=False)
+        if longest == 0 and gaps.size > 1:
+            longest = 1 + int(gaps[1:].argmax())
+        inner = (int(gaps[longest]), int(begins[longest])) if longest else (0, 0)
+        self._subscriber.silence.arrivals(int(t_ns[0]), int(t_ns[-1]), inner)
         self._window_gaps(gaps, begins, t_ns)
         self.since, self.is_inner = int(t_ns[-1]), True
         return gaps
 
     def inside(self, first_ns: int, last_ns: int, longest_ns: int) -> None:
         """The longest gap among folded arrivals; where it stood is not known, so it is put at their beginning."""
-        tally = self.tally
-        tally.note(np.array([longest_ns]), np.array([first_ns]))
+        self.tally.edge(longest_ns, first_ns)
         if longest_ns > self._stall_ns:
             self._stall(first_ns, first_ns + longest_ns, self.passed, -1, censored=False)
         self._subscriber.silence.arrivals(first_ns, last_ns, (longest_ns, first_ns))
@@ -93,9 +92,8 @@ class CallGaps:
             return
         length = at_ns - self.since
         if length > 0:
-            ends = np.array([at_ns])
-            begins = np.array([self.since])
-            self.tally.note(ends - begins, begins)
+            ends, begins = np.array([at_ns]), np.array([self.since])
+            self.tally.edge(length, self.since)
             if length > self._stall_ns:
                 self._stall(self.since, at_ns, self.passed, self.number_before, censored=True)
             self._window_gaps(ends - begins, begins, ends)

@@ -6,8 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
 from pvload.stats.around import Change, ChangeEffect, ChangeOutcome, Changes
 from pvload.stats.around_fold import Answer
 from pvload.stats.changes_seen import ChangeSeen, have_ended
@@ -50,7 +48,7 @@ def changes_of(senders: list[SenderFold], facts: RunFacts) -> Changes:
     outcomes, effects = Counter(change.outcome for change in found), Histogram()
     for one, change in zip(ordered, found, strict=True):
         if change.outcome == "effective":
-            effects.add(np.array([_earliest(one) - one.at_ns]))
+            effects.one(_earliest(one) - one.at_ns)
     more = max((_more(sender) for sender in senders), default=0)
     if more:
         outcomes["not_judged"] += more

@@ -132,8 +132,8 @@ def _expected(tally: Tally) -> tuple[float | None, bool, float | None]:
 
 def _gaps(tally: Tally) -> Gaps:
     gaps = tally.gaps
-    total = gaps.weighted.total
-    median = gaps.weighted.weighted_median()
+    weighted = gaps.weighted
+    total, median = weighted.total, weighted.weighted_median()
     return Gaps(
         mean_s=gaps.squares / total / NS_PER_S if total > 0 else None,
         median_s=None if median is None else median / NS_PER_S,

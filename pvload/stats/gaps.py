@@ -78,8 +78,8 @@ class GapTally:
 
     inter_arrival: Histogram = field(default_factory=Histogram)
     """Between two frames of one call."""
-    weighted: Histogram = field(default_factory=Histogram)
-    """All gaps of due time, head and tail of a call among them."""
+    edges: Histogram = field(default_factory=Histogram)
+    """The other gaps of due time: head and tail of a call, and the longest among frames known only as a count."""
     squares: int = 0
     longest_ns: int = 0
     longest_at_ns: int = 0
@@ -88,12 +88,30 @@ class GapTally:
     longest_freeze_ns: int = 0
     stalls: StallList = field(default_factory=StallList)
 
-    def note(self, gaps: Int64s, begins: Int64s) -> None:
-        """Counts gaps > 0 with their beginnings."""
-        self.weighted.add(gaps)
-        self.squares += sum_of_squares(gaps)
+    @property
+    def weighted(self) -> Histogram:
+        """All gaps of due time."""
+        every = Histogram()
+        every.merge(self.inter_arrival)
+        every.merge(self.edges)
+        return every
+
+    def between(self, gaps: Int64s, begins: Int64s, *, head: bool) -> int:
+        """Counts gaps that ended with a frame, and tells which is the longest. head: the first began without one."""
+        if head:
+            self.edges.one(int(gaps[0]))
+        self.inter_arrival.add(gaps[1:] if head else gaps)
         at = int(gaps.argmax())
-        self.longest(int(gaps[at]), int(begins[at]))
+        length = int(gaps[at])
+        self.squares += sum_of_squares(gaps, length)
+        self.longest(length, int(begins[at]))
+        return at
+
+    def edge(self, length_ns: int, at_ns: int) -> None:
+        """Counts a gap that was not between two frames."""
+        self.edges.one(length_ns)
+        self.squares += length_ns * length_ns
+        self.longest(length_ns, at_ns)
 
     def longest(self, length_ns: int, at_ns: int) -> None:
         """Keeps the longest gap, the earlier one of equals."""
@@ -103,7 +121,7 @@ class GapTally:
     def merge(self, other: GapTally) -> None:
         """Adds another scope's gaps."""
         self.inter_arrival.merge(other.inter_arrival)
-        self.weighted.merge(other.weighted)
+        self.edges.merge(other.edges)
         self.squares += other.squares
         self.longest(other.longest_ns, other.longest_at_ns)
         self.freezes += other.freezes
@@ -122,12 +140,13 @@ class Freezes:
 
     def add(self, gaps: Int64s, tally: GapTally) -> None:
         """Takes the next gaps of the call. At least 5 gaps must stand before one that is judged."""
-        before = self._before.size
+        if int(gaps.max()) >= FREEZE_MORE_NS:
+            self._find(gaps, tally)
+        self._before = np.concatenate((self._before, gaps[-FREEZE_WINDOW:]))[-FREEZE_WINDOW:]
+
+    def _find(self, gaps: Int64s, tally: GapTally) -> None:
         every = np.concatenate((self._before, gaps))
-        self._before = every[-FREEZE_WINDOW:].copy()
-        if int(gaps.max()) < FREEZE_MORE_NS:
-            return
-        rows = np.flatnonzero(gaps >= FREEZE_MORE_NS) + before
+        rows = np.flatnonzero(gaps >= FREEZE_MORE_NS) + self._before.size
         sums = np.concatenate(([0], np.cumsum(every)))
         starts = np.maximum(rows - FREEZE_WINDOW, 0)
         count, total = rows - starts, sums[rows] - sums[starts]

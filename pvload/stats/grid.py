@@ -56,7 +56,7 @@ class Grid:
 
     def add(self, number: Int64s, source_ns: Int64s, t_ns: Int64s) -> None:
         """Takes frames of one acquisition: numbers strictly rising."""
-        self._rows.append(np.stack((number, source_ns, t_ns)))
+        self._rows.append(np.array((number, source_ns, t_ns)))
         self._size += number.size
         if self._size - self._before >= BLOCK + MARGIN:
             self._blocks()

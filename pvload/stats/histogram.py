@@ -28,7 +28,9 @@ _SHARES: Final = (0.5, 0.9, 0.95, 0.99, 0.999)
 _SAFE: Final = 2**62
 """A sum below it does not overflow."""
 _FEW: Final = 8
-"""So many values are counted one by one: sooner done than by arrays."""
+"""So many values at once are taken one by one: sooner done than by arrays."""
+_WAITING: Final = 16
+"""Most keys that wait to be counted. A call that is soon over never has more."""
 _DOUBLE: Final = struct.Struct("<d")
 _BITS: Final = struct.Struct("<q")
 
@@ -74,13 +76,15 @@ def _middle(key: int) -> float:
 class Histogram:
     """Counts of int64 values (nanoseconds). Memory is the range in use: at most 128 counters an octave."""
 
-    __slots__ = ("_counts", "_low", "_packed", "maximum", "minimum", "n", "total")
+    __slots__ = ("_counts", "_low", "_packed", "_waiting", "maximum", "minimum", "n", "total")
 
     def __init__(self) -> None:
         self._low = 0
         self._counts: Int64s = np.zeros(0, np.int64)
         self._packed: npt.NDArray[np.int32] | None = None
         """Of what buckets, from `_low` on, the counts are; None: of all."""
+        self._waiting: list[int] = []
+        """Keys of values that are not in the counts yet."""
         self.n = 0
         self.total = 0
         self.minimum: int | None = None
@@ -88,41 +92,42 @@ class Histogram:
 
     def add(self, values: Int64s) -> None:
         """Counts all of `values`, shape (n,), any range."""
-        if values.size == 0:
-            return
-        self._unpack()
         if values.size <= _FEW:
-            self._add_few(values.tolist())
+            for value in values.tolist():
+                self.one(value)
             return
         least, most = int(values.min()), int(values.max())
-        keys, low, high = bucket_of(values), _key(least), _key(most)
-        self._cover(low, high)
-        part = np.bincount(keys - low)
-        self._counts[low - self._low : low - self._low + part.size] += part
+        self._count(bucket_of(values), _key(least), _key(most))
         self._note(values.size, _exact_sum(values, max(-least, most)), least, most)
 
-    def _add_few(self, values: list[int]) -> None:
-        keys = [_key(value) for value in values]
-        self._cover(min(keys), max(keys))
-        for key in keys:
-            self._counts[key - self._low] += 1
-        self._note(len(values), sum(values), min(values), max(values))
+    def one(self, value: int) -> None:
+        """Counts one value."""
+        self._waiting.append(_key(value))
+        if len(self._waiting) > _WAITING:
+            self._settle()
+        self._note(1, value, value, value)
 
     def merge(self, other: Histogram) -> None:
         """Adds all that `other` counted."""
         if other.n == 0 or other.minimum is None or other.maximum is None:
             return
-        self._unpack()
-        places = np.arange(other._counts.size) if other._packed is None else other._packed
-        self._cover(other._low, other._low + int(places[-1]))
-        self._counts[other._low - self._low + places] += other._counts
+        if other._counts.size:
+            self._unpack()
+            places = np.arange(other._counts.size) if other._packed is None else other._packed
+            self._cover(other._low, other._low + int(places[-1]))
+            self._counts[other._low - self._low + places] += other._counts
+        self._waiting += other._waiting
+        if len(self._waiting) > _WAITING:
+            self._settle()
         self._note(other.n, other.total, other.minimum, other.maximum)
 
     def pack(self) -> None:
         """Keeps only the buckets in use, until it is asked again: some values about zero span 40 KB of empty ones."""
-        if self._packed is None and self._counts.size:
-            used = np.flatnonzero(self._counts)
-            self._packed, self._counts = used.astype(np.int32), self._counts[used]
+        if self._counts.size == 0:
+            return
+        self._settle()
+        used = np.flatnonzero(self._counts)
+        self._packed, self._counts = used.astype(np.int32), self._counts[used]
 
     def quantile(self, share: float) -> float | None:
         """The value at rank ceil(share * n), within 0.4 %; None without values."""
@@ -133,20 +138,23 @@ class Histogram:
         """The values at several shares at once; empty without values."""
         if self.n == 0 or self.minimum is None or self.maximum is None:
             return []
-        self._unpack()
         least, most = float(self.minimum), float(self.maximum)
         ranks = [min(max(ceil(share * self.n), 1), self.n) for share in shares]
-        places: list[int] = self._counts.cumsum().searchsorted(ranks).tolist()
-        return [min(max(_middle(self._low + place), least), most) for place in places]
+        if self._counts.size == 0:
+            waiting = sorted(self._waiting)
+            keys = [waiting[rank - 1] for rank in ranks]
+        else:
+            self._settle()
+            keys = (self._counts.cumsum().searchsorted(ranks) + self._low).tolist()
+        return [min(max(_middle(key), least), most) for key in keys]
 
     def weighted_median(self) -> float | None:
         """Half of the sum of all values lies in values above this one."""
         if self.n == 0:
             return None
-        self._unpack()
-        used = self._counts.nonzero()[0]
-        values = value_of(self._low + used)
-        mass = np.cumsum(np.maximum(values, 0.0) * self._counts[used])
+        keys, counts = self._in_use()
+        values = value_of(keys)
+        mass = np.cumsum(np.maximum(values, 0.0) * counts)
         if mass[-1] <= 0:
             return None
         value = float(values[int(mass.searchsorted(mass[-1] / 2))])
@@ -170,6 +178,27 @@ class Histogram:
             max=(self.maximum - shift) * scale,
             relative_error=RELATIVE_ERROR,
         )
+
+    def _in_use(self) -> tuple[Int64s, Int64s]:
+        """Keys in order, and how many values each has."""
+        if self._counts.size == 0:
+            return np.unique(np.array(self._waiting, np.int64), return_counts=True)
+        self._settle()
+        used = self._counts.nonzero()[0]
+        return self._low + used, self._counts[used]
+
+    def _settle(self) -> None:
+        """Has everything in `_counts`."""
+        self._unpack()
+        if self._waiting:
+            keys, self._waiting = np.array(self._waiting), []
+            self._count(keys, int(keys.min()), int(keys.max()))
+
+    def _count(self, keys: Int64s, low: int, high: int) -> None:
+        """Counts keys from low to high."""
+        self._unpack()
+        self._cover(low, high)
+        self._counts[low - self._low : high - self._low + 1] += np.bincount(keys - low)
 
     def _unpack(self) -> None:
         if self._packed is not None:
@@ -203,9 +232,8 @@ def _exact_sum(values: Int64s, largest: int) -> int:
     return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 
-def sum_of_squares(values: Int64s) -> int:
-    """Exact sum of squares of values below 2^47, at most 2^16 of them at a time."""
-    largest = max(int(values.max()), -int(values.min())) if values.size else 0
+def sum_of_squares(values: Int64s, largest: int) -> int:
+    """Exact sum of squares of values from 0 to largest, which is below 2^47; at most 2^16 of them at a time."""
     if largest * largest * values.size < _SAFE:
         return int(np.dot(values, values))
     high, low = values >> 24, values & 0xFFFFFF

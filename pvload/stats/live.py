@@ -66,6 +66,7 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
         if newest is not None:
             at_ns = max(newest + offset, at_ns if at_ns is not None else newest + offset)
         recent += [times + offset for times in sender.arrivals]
+        unaged = sender.is_viewer and not sender.basis.offset_known
         tallies = [subscriber.tally for subscriber in sender.subscribers.values()]
         for ref, call in sender.calls.items():
             counts = call.steps.counts
@@ -73,6 +74,8 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
             missing += 0 if call.opening.max_fps else counts.dropped
             restarts += counts.restarts
             tallies.append(call.tally)
+            if not unaged:
+                ages.merge(call.window_ages)
             if sender.is_viewer and (call.subscriber.name, call.opening.number) in killed:
                 continue
             streams += 1
@@ -82,7 +85,6 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
                 if gap > config.stall_ns:
                     stalled += 1
                     longest = max(longest, gap)
-        unaged = sender.is_viewer and not sender.basis.offset_known
         for tally in tallies:
             frames_bytes += tally.message_bytes
             steps = tally.steps

@@ -22,6 +22,8 @@ from pvload.stats.holes import Found, HoleList
 
 RECENT: Final = 64
 """Steps with missing frames that a late frame can still take back; older ones stay counted."""
+MOST_MISSING: Final = 2**48
+"""Of one step: no stream ever sent so many, a target's counters may still say so."""
 
 
 @dataclass(slots=True)
@@ -74,6 +76,13 @@ class Columns:
 
     def __len__(self) -> int:
         return int(self.t_ns.size)
+
+    def last_told(self, start: int, stop: int) -> int | None:
+        """The last of rows [start, stop) that carries the server's own figures; None: none does."""
+        if self.metrics[stop - 1]:
+            return stop - 1
+        rows = np.flatnonzero(self.metrics[start:stop])
+        return start + int(rows[-1]) if rows.size else None
 
 
 @dataclass(slots=True)
@@ -234,9 +243,9 @@ class Steps:
         if metrics:
             overlap = np.minimum(np.maximum(unsent + dropped - numbered, 0), np.minimum(unsent, dropped))
             unseen = np.maximum(numbered - unsent - dropped, 0)
-            by_class = np.stack((unseen, unsent - overlap, overlap, dropped - overlap))
+            by_class = np.array((unseen, unsent - overlap, overlap, dropped - overlap))
         else:
-            by_class = np.stack((dropped, dropped, numbered, dropped))
+            by_class = np.array((dropped, dropped, numbered, dropped))
         sums = by_class.sum(axis=1)
         counts.unseen += int(sums[0])
         counts.transport += int(sums[1])
@@ -316,6 +325,9 @@ class Steps:
     def _step(self, step: _Step, loss: Loss) -> None:
         if not (step.numbered or step.unsent or step.dropped):
             return
+        step.numbered, step.unsent, step.dropped = (
+            min(count, MOST_MISSING) for count in (step.numbered, step.unsent, step.dropped)
+        )
         self._remember([step])
         self._count(step, loss, sign=1)
 

@@ -39,8 +39,8 @@ class Streak:
             missing -= np.where(both, np.maximum(dropped[1:] - dropped[:-1], 0), 0)
         broken = (missing > 0) | (both & (sent[1:] - sent[:-1] > 1))
         offset = self.frames + (1 if self._last is None else 0)
-        places = sorted({*(broken.nonzero()[0] + offset).tolist(), *stalls})
-        for place in places:
+        places = {row + offset for row in broken.nonzero()[0].tolist()}
+        for place in sorted(places.union(stalls)):
             self._cut(place)
         self.frames += len(columns)
         self.longest = max(self.longest, self.frames - self._begin)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from pvload.stats.gaps import GapTally
-from pvload.stats.histogram import Histogram
+from pvload.stats.histogram import Histogram, Int64s
 from pvload.stats.holes import HoleList
 from pvload.stats.steps import Counts
 
@@ -23,6 +25,11 @@ class AgeTally:
     negative: int = 0
     jitter_ns: int = 0
     jitter_n: int = 0
+
+    def jitter(self, changes: Int64s) -> None:
+        """Counts changes of transit."""
+        self.jitter_ns += int(np.abs(changes).sum())
+        self.jitter_n += changes.size
 
     def merge(self, other: AgeTally) -> None:
         """Adds another scope's ages (against the same or another sender's offset)."""
@@ -155,7 +162,7 @@ class Tally:
 
     def pack(self) -> None:
         """Takes less memory from now on, for a scope to which nothing will be added."""
-        for histogram in (self.gaps.inter_arrival, self.gaps.weighted, self.age.ages, self.connect, self.first_frame):
+        for histogram in (self.gaps.inter_arrival, self.gaps.edges, self.age.ages, self.connect, self.first_frame):
             histogram.pack()
 
     def worst_window(self, fps: float) -> None:

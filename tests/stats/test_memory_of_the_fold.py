@@ -6,6 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pvload.stats import machines
 from pvload.stats.histogram import Histogram
@@ -23,18 +25,57 @@ def size(of: Histogram) -> int:
 
 
 def test_a_packed_histogram_is_small_and_says_the_same() -> None:
-    values = [-3_000_000, -5, 0, 7, 7, 40_000, 1_900_000]  # ages about zero: 46 octaves with hardly anything in them
+    values = 5 * [
+        -3_000_000,
+        -5,
+        0,
+        7,
+        7,
+        40_000,
+        1_900_000,
+    ]  # ages about zero: 46 octaves with hardly anything in them
     packed, plain = histogram(values), histogram(values)
     packed.pack()
     assert size(packed) < 1000 < 40_000 < size(plain)
     packed.pack()
-    assert packed.n == 7
+    assert packed.n == 35
     assert packed.quantiles(scale=1.0) == plain.quantiles(scale=1.0)
 
     packed.pack()
     packed.add(np.array([12, 10**9]))
     plain.add(np.array([12, 10**9]))
     assert packed.quantiles(scale=1.0) == plain.quantiles(scale=1.0)
+
+
+def test_a_histogram_of_few_values_is_small_from_the_beginning() -> None:
+    few = histogram([-3_000_000, -5, 0, 7, 7, 40_000, 1_900_000])
+    assert size(few) < 1000
+
+
+@given(
+    parts=st.lists(st.lists(st.integers(-(2**60), 2**60) | st.integers(-9, 9), max_size=12), max_size=8),
+    how=st.lists(st.sampled_from(["add", "one by one", "merge", "merge a packed one", "pack", "read"]), min_size=8),
+)
+def test_a_histogram_says_the_same_however_values_come(parts: list[list[int]], how: list[str]) -> None:
+    """By the handful or one at a time, through another histogram or not, packed or read in between."""
+    found, whole = Histogram(), histogram([value for part in parts for value in part])
+    for part, way in zip(parts, how, strict=False):
+        if way == "one by one":
+            for value in part:
+                found.one(value)
+        elif way.startswith("merge"):
+            other = histogram(part)
+            if way != "merge":
+                other.pack()
+            found.merge(other)
+        else:
+            found.add(np.array(part, np.int64))
+        if way == "pack":
+            found.pack()
+        if way == "read":
+            found.quantile(0.5)
+    assert found.quantiles(scale=1.0) == whole.quantiles(scale=1.0)
+    assert found.weighted_median() == whole.weighted_median()
 
 
 def test_packed_histograms_merge_as_others_do_and_stay_packed() -> None:
