@@ -153,7 +153,7 @@ def _is_behind(summary: Summary) -> bool:
 
 
 QUESTIONS_ASKED: Final[Sequence[Question]] = (
-    Question(frozenset({"changes", "restored"}), changes, rows=True),
+    Question(frozenset({"changes"}), changes, rows=True),
     Question(frozenset({"failed_cycles"}), cycles, rows=True),
     Question(frozenset({"rate_achieved_at_least", "call_p99_ms", "change_events_lost", "stop_ms"}), storms),
     Question(frozenset({"slow_reader_policy"}), slow_readers),
