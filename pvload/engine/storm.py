@@ -53,6 +53,8 @@ class Account:
     since_ns: int
     sent: int = 0
     answered: int = 0
+    ok: int = 0
+    """Of those answered."""
     held_ns: int = 0
     """All places taken, and the loop had nothing to do: it waited for the server."""
     busy_ns: int = 0
@@ -224,16 +226,14 @@ class Storm:
         self._busy += 1
         if self._busy == self.order.in_flight:
             self._full_since_ns, self._idle_since_ns = sent_ns, context.idle_ns()
-        status, flags = 0, 0
+        status, flags, ok = 0, 0, False
         # Without a deadline of gRPC's own, which costs a fifth of a call; `_expire` keeps it.
         call = multicallable(message, metadata=context.endpoint.metadata or None)
         self._under_way[number] = (sent_ns, call)
         try:
             response = await call
-            if self._setting.succeeded(response):
-                self._ok += 1
-            else:
-                flags = int(UnaryFlag.APPLICATION_FAILED)
+            ok = self._setting.succeeded(response)
+            flags = 0 if ok else int(UnaryFlag.APPLICATION_FAILED)
         except grpc.aio.AioRpcError as exc:
             status = exc.code().value[0]
         except asyncio.CancelledError:
@@ -248,7 +248,9 @@ class Storm:
                 self._free_since_ns = answered_ns
             self._busy -= 1
         self._answered += 1
+        self._ok += ok
         self._account.answered += 1
+        self._account.ok += ok
         self._tally.frame(0, answered_ns - due_ns)
         if status or flags:
             self._tally.error("refused" if flags else _STATUS_NAMES[status], "")
@@ -289,6 +291,7 @@ class Storm:
             due=self._schedule.due_by(t_ns - 1) - self._schedule.due_by(account.since_ns - 1),
             sent=account.sent,
             answered=account.answered,
+            ok=account.ok,
             held_ns=min(account.held_ns, t_ns - account.since_ns),
             lateness_ns=account.own_lateness_ns,
             population=self._population,

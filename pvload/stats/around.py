@@ -166,6 +166,7 @@ class ParameterEvents:
     longest_loss: int
     """Most counters missing in a row."""
     out_of_order: int
+    """Counters told after a later one of the same writer's."""
     delay_ms: Quantiles
     """From the answer to the call that wrote the counter to the event, where both are known."""
     ended: str

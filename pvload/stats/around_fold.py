@@ -154,7 +154,7 @@ class AroundFold:
             storm = self.storms.storm(ref, name, ordinal)
             if storm is not None:
                 storm.method = self._texts.text(method)
-                storm.called(due_ns=own["due_ns"].astype(np.int64), t_ns=times, ok=ok)
+                storm.called(due_ns=own["due_ns"].astype(np.int64), t_ns=times)
 
     def _calls_of(self, rows: Records, tally: CallTally) -> None:
         t_ns, due_ns, sent_ns = (rows[name].astype(np.int64) for name in ("t_ns", "due_ns", "sent_ns"))

@@ -60,6 +60,8 @@ class FoldConfig:
     storms: Mapping[str, str] = field(default_factory=dict)
     """Population that offers calls on a schedule -> the parameter it sets. If there is one, the gaps between frames
     are kept by the tenth of a second."""
+    writers: Mapping[str, int] = field(default_factory=dict)
+    """Parameter that a storm sets -> how many users share its counters out: user k of n writes k, k + n, k + 2 n ..."""
     populations: Mapping[str, PopulationPlan] = field(default_factory=dict)
     """Populations by name."""
     streams_per_client: int = 0
@@ -103,6 +105,11 @@ def fold_config(profile: Profile, run_id: str = "") -> FoldConfig:
         effects_ns=_effects_ns(profile),
         storms={
             users.name: users.changes.parameters[0] if users.changes.parameters else ""
+            for users in profile.users
+            if users.changes is not None and users.changes.mode == "storm"
+        },
+        writers={
+            users.changes.parameters[0] if users.changes.parameters else "": max(1, users.count)
             for users in profile.users
             if users.changes is not None and users.changes.mode == "storm"
         },

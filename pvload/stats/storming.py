@@ -1,7 +1,8 @@
 """Storms and other calls of load users, as one sender recorded them.
 
 A step of a storm begins with the first OFFERED record of its rate. Those records are told in advance (`hold`), so that
-each call is counted in the step that it was due in, whatever it waited.
+the latency of each call is counted in the step that it was due in, whatever it waited. How many were sent, answered and
+well answered in a step is by the time of that, as the engine counted it.
 """
 
 from __future__ import annotations
@@ -92,12 +93,13 @@ class StormTally:
         step.due += int(row["due"])
         step.sent += int(row["sent"])
         step.answered += int(row["answered"])
+        step.ok += int(row["ok"])
         step.held_ns += int(row["held_ns"])
         step.late_ns += min(lateness, interval)
         step.lateness_ns = max(step.lateness_ns, lateness)
         step.interval_ns += interval
 
-    def called(self, *, due_ns: Int64s, t_ns: Int64s, ok: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+    def called(self, *, due_ns: Int64s, t_ns: Int64s) -> None:
         """Takes answered calls, shape (n,) each."""
         begins = np.array([step.begin_ns for step in self.steps], np.int64)
         acts = np.array([step.acts_ns for step in self.steps], np.int64)
@@ -107,7 +109,6 @@ class StormTally:
         for at in np.unique(own):
             step = self.steps[int(at) - 1] if at else self.before
             mine = own == at
-            step.ok += int(ok[mine].sum())
             step.latency.add((t_ns - due_ns)[mine])
 
 

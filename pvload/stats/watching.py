@@ -11,6 +11,7 @@ import numpy as np
 from pvload.stats.account import status_name
 from pvload.stats.config import FoldConfig
 from pvload.stats.counters import CHUNKS, FEW_CHUNKS, Counted
+from pvload.stats.histogram import Int64s
 from pvload.stats.hold import by_call
 from pvload.stats.summary import LIST_LIMIT
 from pvload.stats.tenths import Tenths
@@ -41,8 +42,8 @@ class Watched:
     """Parameter changes."""
     by_source: Counter[str] = field(default_factory=Counter)
     out_of_order: int = 0
-    latest: dict[tuple[str, int], int] = field(default_factory=dict)
-    """(parameter, source) -> highest counter so far."""
+    latest: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    """(parameter, source, writer) -> highest counter so far."""
     counted: dict[tuple[str, str], Counted] = field(default_factory=dict)
     """(device, parameter) -> its counters, the first NAMES."""
 
@@ -115,6 +116,7 @@ class WatchFold:
 
     def __init__(self, config: FoldConfig, texts: Texts) -> None:
         self._texts = texts
+        self._writers = config.writers
         stormed = frozenset(config.storms.values())
         self._stormed = stormed if stormed and "" not in stormed else None
         """Parameters whose counters matter; None: not known, any may."""
@@ -168,11 +170,16 @@ class WatchFold:
                 return
             counted = watch.counted[key] = Counted(self._chunks)
         counters = rows["counter"].astype(np.int64)
-        latest = watch.latest.get((key[1], source), -1)
-        highest = np.maximum.accumulate(np.concatenate(([latest], counters)))
-        watch.out_of_order += int(np.count_nonzero(counters < highest[:-1]))
-        watch.latest[(key[1], source)] = int(highest[-1])
+        writers = counters % self._writers.get(key[1], self._writers.get("", 1))
+        for writer in np.unique(writers):
+            self._ordered(watch, (key[1], source, int(writer)), counters[writers == writer])
         counted.add(counters, rows["t_ns"].astype(np.int64))
+
+    def _ordered(self, watch: Watched, key: tuple[str, int, int], counters: Int64s) -> None:
+        """Counts disorder among one writer's counters; how several writers' come one among another means nothing."""
+        highest = np.maximum.accumulate(np.concatenate(([watch.latest.get(key, -1)], counters)))
+        watch.out_of_order += int(np.count_nonzero(counters < highest[:-1]))
+        watch.latest[key] = int(highest[-1])
 
     def observables(self, rows: Records) -> None:
         """Takes OBSERVABLE rows in order."""

@@ -331,10 +331,11 @@ OFFERED: Final = _layout(
     ("lateness_ns", "<i8"),
     ("population", "<u4"),
     ("ordinal", "<u4"),
+    ("ok", "<u8"),
 )
-"""Storm `ref` in the interval_ns before `t_ns`: calls due at rate_hz (this user's share), sent and answered. held_ns:
-time in which all its places were taken by unanswered calls (the server's doing); lateness_ns: how late at worst a call
-was sent though a place was free (ours)."""
+"""Storm `ref` in the interval_ns before `t_ns`: calls due at rate_hz (this user's share), sent, answered, of these ok.
+held_ns: time in which all its places were taken by unanswered calls (the server's doing); lateness_ns: how late at
+worst a call was sent though a place was free (ours)."""
 
 LEFT: Final = _layout(("population", "<u4"), ("ordinal", "<u4"), ("number", "<u4"), ("device", "<u4"))
 """The subscriber's call `number` was left by plan at `t_ns`. `code` = Abort. It may be recorded by another sender than

@@ -95,6 +95,7 @@ def test_every_call_of_the_schedule_is_made_and_accounted_for(
     assert all(called["sent_ns"] < called["t_ns"])
     assert sum(offered["due"]) == totals["due"]
     assert sum(offered["sent"]) == sum(offered["answered"]) == totals["sent"]
+    assert sum(offered["ok"]) == 0
     assert [int(rate) for rate in offered["rate_hz"][:2]] == [100, 300]
     assert list(offered["interval_ns"][:2]) == [600_000_000, 400_000_000]
     own = rows_of(records, Kind.FRAME)

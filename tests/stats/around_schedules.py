@@ -97,6 +97,7 @@ def _storm(draw: Any, stream: Stream, at: int) -> None:
             due=due,
             sent=due,
             answered=draw(st.integers(0, due)),
+            ok=draw(st.integers(0, due)),
             held_ns=draw(st.integers(0, S)),
             lateness_ns=draw(st.integers(0, 2 * S)),
             **texts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,6 +83,16 @@ def test_a_storm_that_is_kept_has_its_highest_rate_as_knee() -> None:
     assert first.longest_gap_s == pytest.approx(0.1)
     (calls,) = summary(stream, config=STORM).around.calls
     assert (calls.population, calls.count, calls.ok) == ("storm", 60, 60)
+
+
+def test_no_more_calls_of_a_step_are_well_answered_than_are_answered() -> None:
+    """A call that is due in the first step and answered in the second is counted in the second, both ways."""
+    stream = AroundStream()
+    stream.wanted(0.0).called(1.5, 10.0).called(1.9, 200.0).offered(2.0, 2.0, due=2, sent=2, answered=1, ok=1)
+    stream.called(2.5, 100.0).called(2.6, 100.0, status=3).offered(3.0, 4.0, due=2, sent=2, answered=3, ok=2).end(8.0)
+    (storm,) = summary(stream, config=STORM).around.storms
+    assert [(step.answered, step.ok) for step in storm.steps] == [(1, 1), (3, 2)]
+    assert [step.latency_ms.n for step in storm.steps] == [2, 2]
 
 
 def test_calls_count_in_the_step_they_were_due_in_however_late_they_are_answered() -> None:
@@ -166,6 +177,20 @@ def test_the_worst_gap_of_frames_in_a_step_and_the_events_told_in_it() -> None:
     (storm,) = summary(stream.end(9.0), config=STORM).around.storms
     assert [step.longest_gap_s for step in storm.steps] == [pytest.approx(0.1), pytest.approx(0.7), pytest.approx(0.1)]
     assert [step.events for step in storm.steps] == [2, 1, 1]
+
+
+@pytest.mark.parametrize(("told", "disorder"), [((0, 1, 3, 2, 5, 4), 0), ((0, 2, 4, 2, 1, 3), 1), ((1, 0, 3, 2), 0)])
+def test_disorder_is_within_what_one_user_wrote(told: tuple[int, ...], disorder: int) -> None:
+    """Two users write even and odd counters; how theirs come one among another is nobody's disorder."""
+    stream = AroundStream()
+    stream.wanted(0.0).watching(0.5)
+    for at, counter in enumerate(told):
+        stream.parameter(1.0 + at / 10, counter)
+    for config, found in ((replace(STORM, writers={"p": 2}), disorder), (replace(STORM, writers={"": 2}), disorder)):
+        (watcher,) = summary(stream, config=config).around.watchers
+        assert watcher.out_of_order == found
+    (alone,) = summary(stream, config=STORM).around.watchers
+    assert alone.out_of_order > 0
 
 
 def test_a_watcher_finds_what_it_was_not_told() -> None:
