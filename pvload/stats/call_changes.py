@@ -16,7 +16,7 @@ from pvload.stats.changes_seen import ChangeSeen
 from pvload.stats.config import FoldConfig
 from pvload.stats.histogram import Int64s
 from pvload.stats.opening import Opening
-from pvload.stats.planned import Pending, as_plan, either, plan_of, shows
+from pvload.stats.planned import Pending, as_plan, neither, plan_of, shows
 from pvload.stats.planned_changes import ANSWER_NS, AROUND_NS, LONGEST_NS, Planned
 from pvload.stats.steps import Columns, Loss
 from pvload.stats.timeline import FOREVER, Edge
@@ -252,18 +252,17 @@ class CallChanges:
         begin, end = first, int(np.searchsorted(t_ns, watch.end_ns, side="right"))
         if end > begin:
             old = plan_of(self._before(planned), self._config.plan)
-            contenders = self._contenders(watch)
-            fits = either(rows[begin:end], old, contenders, self._opening)
-            watch.neither += int(np.count_nonzero(~fits))
+            part = slice(begin, end)
+            watch.neither += neither(rows[part], t_ns[part], old, self._contenders(watch), self._opening)
         if not watch.resolved:
             self._silences(watch, t_ns, first)
 
     def _contenders(self, watch: _Watch) -> Sequence[Planned]:
-        """The change, and those that were on their way with it."""
+        """The change, and those that may be on their way with it."""
         changes = self._planned.changes
         near = changes[max(0, watch.place - AT_ONCE) : watch.place + AT_ONCE]
         begin = watch.planned.at_ns - watch.waits_ns - ANSWER_NS
-        return [one for one in near if begin <= one.at_ns <= watch.end_ns]
+        return [one for one in near if begin <= one.at_ns]
 
     def _gaps(self, watch: _Watch, t_ns: Int64s) -> None:
         """The longest time without a frame in the stretch, up to the last of these frames."""

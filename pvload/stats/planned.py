@@ -13,7 +13,7 @@ from pvload.stats.histogram import Int64s
 from pvload.stats.opening import Opening
 from pvload.stats.planned_changes import Planned, Shows
 from pvload.stats.tally import Tally
-from pvload.stats.timeline import Edge, Span
+from pvload.stats.timeline import FOREVER, Edge, Span
 from pvload.wire.codes import FrameFlag
 from pvload.wire.event import Records
 from pvload.wire.shown import EXPOSURE_WITHIN, scale_of
@@ -81,9 +81,10 @@ def shows(rows: Records, wanted: Shows, opening: Opening) -> tuple[Flags, bool]:
     return fit & told, bool(told.any())
 
 
-def either(rows: Records, old: Plan, changes: Sequence[Planned], opening: Opening) -> Flags:
-    """Which frames show, figure by figure, the old plan or one of the changes."""
-    return _fits(rows, [old, *(as_plan(change.shows) for change in changes)], opening)
+def neither(rows: Records, t_ns: Int64s, old: Plan, changes: Sequence[Planned], opening: Opening) -> int:
+    """How many frames show, figure by figure, neither the old plan nor a change that was sent before they came."""
+    sent = [Pending(change.at_ns, FOREVER - 1, (as_plan(change.shows),)) for change in changes]
+    return _unexpected(rows, t_ns, np.flatnonzero(~_fits(rows, [old], opening)), (old, opening), sent).size
 
 
 def _unexpected(

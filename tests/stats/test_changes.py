@@ -92,6 +92,19 @@ def test_frames_of_neither_plan_are_counted() -> None:
     assert change.effects[0].frames_before_effect == 3
 
 
+def test_a_change_that_is_still_to_come_excuses_no_frame() -> None:
+    """77 ms before the change to 77 ms was sent is neither, and with it is not."""
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.1, 3, 77.0)
+    stream.shot(5.4, 0.05, 20, 50.0)
+    stream.change(6.4, 2, exposure_ms=77.0).unary(6.4, 6.41, change=2, by="changer")
+    stream.shot(6.45, 0.1, 50, 77.0)
+    first, second = summary(stream.end(12.0), config=CONFIG).around.changes.listed
+    assert first.effects[0].not_as_either == 3
+    assert second.effects[0].not_as_either == 0
+
+
 @pytest.mark.parametrize(("shown", "outcome", "wrong"), [(50.2, "effective", 0), (50.3, "ignored", 100)])
 def test_cameras_round_exposures_by_half_a_percent(shown: float, outcome: str, wrong: int) -> None:
     """Within that a frame shows the change and is as planned; beyond it neither."""
