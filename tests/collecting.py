@@ -31,8 +31,9 @@ class FailingJournal(JournalWriter):
 class Collecting:
     """`with Collecting(...) as it`: listens at `it.endpoint`; leaving ends it in order, `it.killed()` without."""
 
-    def __init__(self, run_dir: Path, run: bytes, *, port: int = 0) -> None:
+    def __init__(self, run_dir: Path, run: bytes, *, port: int = 0, fold: CountingFold | None = None) -> None:
         self.run_dir = run_dir
+        self.fold = fold or CountingFold()
         self.endpoint = ""
         self.full = False
         """The journal's disk has no room."""
@@ -58,7 +59,6 @@ class Collecting:
         self.journal = FailingJournal.open(self.run_dir / FILE_NAME, run=self._run)
         self.journal.full = lambda: self.full
         self.intake = Intake(self._run, self.journal.senders(), about=about_collector())
-        self.fold = CountingFold()
         self.collector = Collector(
             run_dir=self.run_dir,
             intake=self.intake,

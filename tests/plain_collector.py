@@ -39,6 +39,9 @@ class CountingFold:
     def rejected(self, count: int) -> None:
         pass
 
+    def catch_up(self) -> bool:
+        return False
+
     def live(self) -> LiveFigures:
         return LiveFigures(frames=self.records)
 

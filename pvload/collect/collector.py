@@ -1,9 +1,9 @@
 """The collector's loop: messages in, journal, answers out, fold, live figures. A thin shell around `Intake`.
 
-One round takes what the socket holds (bounded), makes it one transaction and answers; the fold comes after, so that no
-sender waits for it. What is folded is what the journal holds, in each sender's order. When the journal fails, nothing
-is acknowledged any more and nothing retried: `live.json` says so, the senders keep what they have, and the end comes
-when it is ordered.
+One round takes what the socket holds (bounded), makes it one transaction and answers; the fold comes after, a slice of
+time between rounds, so that no sender waits for it. What is folded is what the journal holds, in each sender's order.
+When the journal fails, nothing is acknowledged any more and nothing retried: `live.json` says so, the senders keep what
+they have, and the end comes when it is ordered.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ import zmq
 
 from pvload.clock import NS_PER_MS, NS_PER_S, Clock, boot_id
 from pvload.collect.aside import Aside
+from pvload.collect.backlog import Backlog
 from pvload.collect.ending import End, awaited, end_from_line, interrupted
 from pvload.collect.intake import Intake, joined
 from pvload.errors import FormatError, PvloadError
 from pvload.wire.batch import HEADER, MAX_BATCH_RECORDS, Envelope, Message, pack
 from pvload.wire.event import RECORD_BYTES
-from pvload.wire.journal import BatchRow, JournalError, JournalWriter, Row
+from pvload.wire.journal import JournalError, JournalWriter, Row
 from pvload.wire.live import Live, LiveAccounting, LiveFigures, write_live
-from pvload.wire.replay import Fold, feed
+from pvload.wire.replay import Fold
 
 _log = logging.getLogger(__name__)
 
@@ -35,15 +36,17 @@ ROUND_MESSAGES: Final = 512
 ROUND_BYTES: Final = 8 * 1024 * 1024
 ROUND_NS: Final = 5 * NS_PER_MS
 """A round takes at most so much off the socket before it commits."""
-FOLD_RECORDS: Final = 8192
-"""Journaled records wait until they are so many, or for the next live figures: the fold is cheaper in large pieces."""
+_SLICE_NS: Final = 20 * NS_PER_MS
+"""The fold gives way to the socket after so long, and one piece of work."""
 _POLL_MS: Final = 100
 _RECEIVE_QUEUE: Final = 64
 """Messages a peer; senders keep at most 16 batches in flight."""
 _LARGEST_MESSAGE: Final = HEADER.size + MAX_BATCH_RECORDS * RECORD_BYTES
 _LIVE_EVERY_NS: Final = NS_PER_S
+_LIVE_WAITS_NS: Final = NS_PER_S
+"""Live figures wait so long for the fold, then they show how far it came."""
 _JUDGE_EVERY_NS: Final = 5 * NS_PER_S
-_JUDGE_SHARE: Final = 100
+_JUDGE_SHARE: Final = 20
 """Judging so far may take one part in so many of the time."""
 _JUDGE_WITHIN_NS: Final = 60 * NS_PER_S
 _ORDER_BYTES: Final = 64 * 1024
@@ -70,7 +73,7 @@ class Collector:
         self._run = run
         self._intake = intake
         self._journal = journal
-        self._fold = fold
+        self._backlog = Backlog(fold, clock)
         self._clock = clock
         self._figures = figures
         self._judging = Aside(verdict_so_far)
@@ -79,8 +82,6 @@ class Collector:
         self._judge_at_ns = clock.monotonic_ns() + _JUDGE_EVERY_NS
         self._live_at_ns = 0
         self._end: End | None = None
-        self._unfolded: list[Row] = []
-        self._unfolded_records = 0
         self._orders = b""
         self._orders_fd = -1
         self._interrupted = False
@@ -111,15 +112,19 @@ class Collector:
         self._orders_fd = orders_fd
         self._poller.register(orders_fd, zmq.POLLIN)
         while not self._is_over():
-            ready = dict(self._poller.poll(_POLL_MS))
+            ready = dict(self._poller.poll(0 if self._backlog.is_due else _POLL_MS))
             if orders_fd in ready:
                 self._read_orders()
-            if self._socket in ready:
+            if self._socket in ready and self._backlog.has_room:
                 self._round()
-            self._judge(self._clock.monotonic_ns())
+            now_ns = self._clock.monotonic_ns()
+            if now_ns >= self._live_at_ns:
+                self._backlog.want()
+            self._backlog.work(now_ns + _SLICE_NS)
+            self._judge(now_ns)
             self._show()
         self._judging.close()
-        self._fold_rows()
+        self._backlog.finish()
         for name in self._awaited(now_ns=0):
             _log.warning("no FIN came from %s", name)
         return self._end or interrupted(now_ns=self._clock.monotonic_ns())
@@ -167,7 +172,7 @@ class Collector:
                 _log.error("order not understood: %s", exc)
 
     def _round(self) -> None:
-        """Takes what the socket holds, makes it durable, answers, folds."""
+        """Takes what the socket holds, makes it durable, answers; the fold's part waits."""
         rows: list[Row] = []
         answers: list[tuple[bytes, Envelope]] = []
         taken = taken_bytes = 0
@@ -190,17 +195,7 @@ class Collector:
             return
         for routing, answer in _latest(answers):
             self._send(routing, answer)
-        self._unfolded += whole
-        self._unfolded_records += sum(row.count for row in whole if isinstance(row, BatchRow))
-        if self._unfolded_records >= FOLD_RECORDS:
-            self._fold_rows()
-
-    def _fold_rows(self) -> None:
-        """Folds what is journaled and not folded yet."""
-        for row in joined(self._unfolded):
-            feed(self._fold, row)
-        self._unfolded.clear()
-        self._unfolded_records = 0
+        self._backlog.add(whole)
 
     def _commit(self, rows: list[Row]) -> bool:
         """Whether `rows` are durable and may be acknowledged."""
@@ -223,10 +218,9 @@ class Collector:
 
     def _show(self) -> None:
         now_ns = self._clock.monotonic_ns()
-        if now_ns < self._live_at_ns:
+        if now_ns < self._live_at_ns + (_LIVE_WAITS_NS if self._backlog.is_wanted else 0):
             return
         self._live_at_ns = now_ns + _LIVE_EVERY_NS
-        self._fold_rows()
         self._write_live("running" if self._end is None else "ending")
 
     def _judge(self, now_ns: int) -> None:

@@ -49,10 +49,12 @@ class RunFold:
         """So many messages were refused: damaged, foreign or not to be read."""
         self._rejected += n
 
+    def catch_up(self) -> bool:
+        """Folds one piece of what waits: some tenths of a second's work at most. False: there was nothing to fold."""
+        return any(sender.fold(everything=False) for sender in self._senders.values())
+
     def live(self) -> LiveFigures:
-        """How the run stands, as of the last records."""
-        for sender in self._senders.values():
-            sender.fold(everything=False)
+        """How the run stands, by what is folded: `catch_up` comes before."""
         return live_figures(list(self._senders.values()), self._config)
 
     def summary(self) -> Summary:

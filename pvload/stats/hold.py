@@ -1,7 +1,8 @@
 """The records of one sender between their coming and their folding.
 
 Records wait here until the sender's later ones have gone two seconds beyond them (see `timeline`), and until there are
-enough of them to be worth the fixed cost of a fold. Both only move *when* a record is folded, never what comes of it.
+enough of them to be worth the fixed cost of a fold; and so many at a time that a fold does not take long. All this only
+moves *when* a record is folded, never what comes of it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,13 @@ from pvload.wire.codes import UserChange
 from pvload.wire.event import Kind, Records
 
 FOLD_ROWS: Final = 65_536
-"""So many new rows (6 MiB) are folded at once."""
+"""With so many new rows (6 MiB) it is time to fold."""
+PIECE_ROWS: Final = 512
+"""Rows that are folded one by one, at some 0.1 to 0.3 ms each, make one piece when they are so many."""
 _FRAME: Final = int(Kind.FRAME)
+_TOGETHER: Final = np.zeros(256, np.bool_)
+_TOGETHER[[Kind.FRAME, Kind.CALLED, Kind.PARAMETER, Kind.OBSERVABLE, Kind.TEXT]] = True
+"""Kinds whose rows cost next to nothing each."""
 _TELLING: Final = np.zeros(256, np.bool_)
 _TELLING[[Kind.TEXT, Kind.WANTED, Kind.END, Kind.LAG, Kind.PROBE, Kind.OPENED, Kind.CHANGE, Kind.OFFERED]] = True
 
@@ -47,11 +53,15 @@ class Hold:
         """Latest time of all rows taken out."""
         self.taken = 0
 
-    def add(self, records: Records) -> bool:
-        """Keeps a copy; True if it is time to fold."""
+    def add(self, records: Records) -> None:
+        """Keeps a copy."""
         self._parts.append(records.copy())
         self._rows += records.size
         self._unfolded += records.size
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to fold."""
         return self._unfolded >= FOLD_ROWS
 
     def waiting(self) -> Records:
@@ -89,25 +99,33 @@ class Hold:
         self._beyond, self._told, self._newest_ns = beyond, rows.size, int(beyond[-1])
 
     def ripe(self, *, everything: bool) -> Records:
-        """Takes out the rows that may be folded now, in order."""
+        """Takes out all rows, or one piece of those that may be folded now, in order."""
         rows = self.waiting()
         if rows.size == 0:
             return rows
-        stop = rows.size if everything else int(np.searchsorted(self._beyond, self._beyond[-1] - HOLD_NS, side="right"))
-        if stop:
-            self.folded_ns = max(self.folded_ns, int(self._beyond[stop - 1]))
+        ripe = rows.size if everything else int(np.searchsorted(self._beyond, self._beyond[-1] - HOLD_NS, side="right"))
+        stop = ripe if everything else _piece(rows[:ripe])
+        self._unfolded = ripe - stop
+        if stop == 0:
+            return rows[:0]
+        self.folded_ns = max(self.folded_ns, int(self._beyond[stop - 1]))
         self._parts = [rows[stop:].copy()] if stop < rows.size else []
         self._beyond = self._beyond[stop:].copy()
         self._rows -= stop
         self._told -= stop
         self.taken += stop
-        self._unfolded = 0
         return rows[:stop]
 
     @property
     def newest_ns(self) -> int | None:
         """Latest time of all rows told so far."""
         return self._newest_ns
+
+
+def _piece(rows: Records) -> int:
+    """How many of `rows` to fold at once."""
+    alone = np.flatnonzero(~_TOGETHER[rows["kind"]])
+    return int(alone[PIECE_ROWS]) if alone.size > PIECE_ROWS else rows.size
 
 
 def by_call(rows: Records) -> Iterator[tuple[int, Records]]:

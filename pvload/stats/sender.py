@@ -165,16 +165,17 @@ class SenderFold:
             newest = int(frames[-1])
             while int(self.arrivals[0][-1]) < newest - LIVE_SPAN_NS or len(self.arrivals) > LIVE_BATCHES:
                 self.arrivals.popleft()
-        if self.hold.add(records):
+        self.hold.add(records)
+        while self.hold.is_full:
             self.fold(everything=False)
 
-    def fold(self, *, everything: bool) -> None:
-        """Folds what may be folded."""
+    def fold(self, *, everything: bool) -> bool:
+        """Folds everything, or one piece of what may be folded; False: there was nothing."""
         self.hold.tell(self.told.take, self.told.first_frame)
         rows = self.hold.ripe(everything=everything)
         place = self.hold.taken - rows.size
         if rows.size == 0:
-            return
+            return False
         kinds = rows["kind"]
         self._place_leaves(rows)
         for start, stop in stretches(rows):
@@ -190,6 +191,7 @@ class SenderFold:
                 if (part_kinds == kind).any():
                     self.around.many(kind, rows_of(part, kind))
         self.folded_to_ns = self.hold.folded_ns
+        return True
 
     def finish(self, killed: Mapping[tuple[str, int], int]) -> None:
         """Closes the account where it stands: at the run's end if it was told, else at its last record.
@@ -471,10 +473,6 @@ def _folded(call: CallFold, row: np.void) -> None:
         longest_ns=int(row["longest_ns"]),
         message_bytes=int(row["message_bytes"]),
     )
-    counters = (
-        int(row["frame_number"]),
-        int(row["source_ns"]),
-        int(row["frames_sent"]),
-        int(row["frames_dropped"]),
-    )
-    call.folded_counters(t_ns, frames, counters)
+    names = ("frame_number", "source_ns", "frames_sent", "frames_dropped")
+    number, source_ns, sent, dropped = (int(row[name].astype(np.int64)) for name in names)
+    call.folded_counters(t_ns, frames, (number, source_ns, sent, dropped))

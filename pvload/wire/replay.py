@@ -35,6 +35,10 @@ class Fold(Protocol):
         """`count` more messages were refused."""
         ...
 
+    def catch_up(self) -> bool:
+        """Works off a piece of what waits inside, in a bounded time. False: there was nothing to do."""
+        ...
+
 
 def feed(fold: Fold, row: Row) -> None:
     """One journal row into the fold."""

@@ -29,7 +29,7 @@ CONFIG = FoldConfig(
 
 
 def _cut_at_random(every: list[Stream], seed: int) -> RunFold:
-    """The same records in random pieces, senders interleaved, folded after each piece and read in between."""
+    """The same records in random pieces, senders interleaved, folded a little now and then and read in between."""
     chance = random.Random(seed)
     pieces = {
         stream.sender: cut(
@@ -44,12 +44,22 @@ def _cut_at_random(every: list[Stream], seed: int) -> RunFold:
         sender = chance.choice(sorted(pieces))
         run.add(sender, pieces[sender].pop(0))
         if chance.random() < 0.5:
+            _fold_some(run, chance)
             run.live()
         if not pieces[sender]:
             del pieces[sender]
     for stream in every:
         run.finished(stream.sender, stream.records.size)
     return run
+
+
+def _fold_some(run: RunFold, chance: random.Random) -> None:
+    """So many pieces of so many rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hold, "PIECE_ROWS", chance.choice([1, 7, hold.PIECE_ROWS]))
+        for _ in range(chance.choice([1, 3, 100])):
+            if not run.catch_up():
+                return
 
 
 def _differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
@@ -122,3 +132,21 @@ def test_reading_a_summary_in_the_middle_changes_nothing() -> None:
         run.summary()
     run.finished(stream.sender, stream.records.size)
     assert run.summary() == fold(stream, config=CONFIG).summary()
+
+
+def test_a_piece_of_work_is_small_where_calls_are_short_and_large_where_they_are_long() -> None:
+    """So many rows that are folded one by one at most; frames of one call are folded together, however many."""
+    short, long = Stream(1).wanted(0.0, rate=10.0), Stream(2).open(0.0)
+    for call in range(1, 401):
+        short.open(call / 100, call, number=call).frame(call / 100 + 0.005, call, call)
+        short.ended(call / 100 + 0.008, call, frames=1)
+    long.frames(0.1, 0.01, 5000)
+    alone = 3 * 400
+    for stream, expected in ((short, 1 + alone // hold.PIECE_ROWS), (long, 1)):
+        run = RunFold(CONFIG)
+        run.hello(stream.sender, stream.hello)
+        run.add(stream.sender, stream.put(Kind.HEARTBEAT, 99.0).records)
+        pieces = 0
+        while run.catch_up():
+            pieces += 1
+        assert pieces == expected

@@ -141,7 +141,7 @@ def test_the_first_hole_and_the_largest_are_kept_however_many_there_are(
     size = stream.records.size
     for part in cut(stream, random.Random(seed).sample(range(size), k=min(pieces, size))):
         run.add(stream.sender, part)
-        run.live()
+        run.catch_up()
     run.finished(stream.sender, size)
     assert holes_of(run.summary().run, 0) == first_and_largest(holes)
     assert run.summary() == whole
@@ -260,7 +260,7 @@ def test_frames_of_a_burst_after_lateness_never_give_more_than_was_due(
     run.hello(stream.sender, stream.hello)
     for part in cut(stream.end(T0 + end * MS), [min(cut_at, stream.records.size)]):
         run.add(stream.sender, part)
-        run.live()
+        run.catch_up()
     found = run.summary()
     assert round(found.run.judged_s * 1000) == end - start
     assert found.run.judged_frames == sum(arrival >= start for arrival in arrivals)

@@ -25,7 +25,7 @@ from pvload.verdict.judgement import Result
 from pvload.wire.event import LAYOUTS, RECORD, Kind, Records
 from pvload.wire.journal import BatchRow, FinishedRow, JournalWriter, SenderRow
 from pvload.wire.run_directory import JOURNAL, PROFILE, Manifest, write_manifest
-from tests.stats.stream import Stream
+from tests.stats.stream import T0, S, Stream
 
 EXTREMES = (0, 1, 2, 3, 10**9, 10**12, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**64 - 1, -1, -(2**63))
 T0_NS = 10**12
@@ -67,6 +67,7 @@ def folded(*parts: Records) -> Summary:
     fold.hello(stream.sender, stream.hello)
     for part in parts:
         fold.add(stream.sender, part)
+        fold.catch_up()
         fold.live()
     fold.finished(stream.sender, sum(part.size for part in parts))
     return fold.summary()
@@ -118,6 +119,15 @@ def test_what_is_sound(what: str, record: Records, sound: bool) -> None:
     assert found.sound(record, first=1) == int(sound)
     assert bool(found.fault) is not sound
     assert found.sound(one(Kind.HEARTBEAT), first=2) == int(sound), "nothing is sound after a fault"
+
+
+@pytest.mark.parametrize("number", [2**48 + 1, 2**63 - 1, 2**63, 2**64 - 1])
+def test_a_sum_of_a_target_gone_mad_is_folded(number: int) -> None:
+    """Numbers and counts that no stream ever had, where only the last frame's are known."""
+    stream = Stream().open(0.0).frames(0.1, 0.1, 3)
+    mad = {"frame_number": number, "frames_sent": number, "frames_dropped": number}
+    stream.put(Kind.FOLDED, 0.5, ref=1, frames=2, first_ns=T0 + S // 2, **mad)
+    assert folded(stream.frame(0.6, 6).end(1.0).records).run.frames == 6
 
 
 def test_one_sender_with_a_fault_leaves_the_others_and_is_invalid(tmp_path: Path) -> None:
