@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pvload.cli.left_behind import tell_leftovers
 from pvload.plan.check import check as check_plan
 from pvload.plan.explain import explain
 from pvload.profiles.load import load
@@ -22,3 +24,4 @@ def check(
     """Say what a profile would do, or what is wrong with it (exit code 2)."""
     loaded = load(profile, overrides=set_ or [], duration=duration, target=target, labels=label or [])
     print(explain(check_plan(loaded.profile, force=force, source=str(loaded.source))), end="")
+    tell_leftovers(Path("runs"))

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pvload.cli.left_behind import take_in_leftovers
 from pvload.cli.output import show
 from pvload.report.recompute import reported
 from pvload.report.sets import SET_TEXT, is_set, report_again
@@ -25,6 +26,7 @@ def report(
         made = report_again(run)
         show(f"{_shown(made.text, whole=whole)}\n\nset        {made.unwritten or run / SET_TEXT}")
         raise typer.Exit(made.exit_code)
+    take_in_leftovers(run)
     again = reported(run)
     show(f"{_shown(again.text, whole=whole)}\n\nreport     {again.unwritten or run / REPORT}")
     raise typer.Exit(again.verdict.exit_code)

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pvload.cli.left_behind import tell_leftovers
 from pvload.cli.output import show
 from pvload.errors import PvloadError
 from pvload.plan.check import check
@@ -53,6 +54,7 @@ def run(
     )
     if frames and duration is not None:
         print(f"note: --frames {frames} ends the run, not --duration {duration}", file=sys.stderr)
+    tell_leftovers(runs)
     times = loaded.profile.run.repeat if repeat is None else repeat
     if times > 1:
         made = run_set(wish, plan, times, lambda: display_on(sys.stderr))

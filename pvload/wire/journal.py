@@ -261,6 +261,18 @@ class JournalReader:
         self.close()
 
 
+def is_in_use(path: Path) -> bool:
+    """Whether another process has the journal open, as its collector does from the run's beginning to its end."""
+    if not path.is_file():
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA busy_timeout=0")
+            return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] != "delete")
+    except sqlite3.Error:
+        return True
+
+
 def _prepare(connection: sqlite3.Connection, path: Path, run: bytes) -> str:
     """Settings for a writer, tables if there are none yet; the hex of the run that the file is of."""
     connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")

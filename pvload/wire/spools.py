@@ -23,7 +23,19 @@ def spool_place(run: str, folder: Path, *, room_bytes: int) -> Path:
 
 def memory_place(run: str) -> Path:
     """The run's folder in the host's memory."""
-    return MEMORY / f"pvload-{os.getuid()}" / run
+    return _memory_root() / run
+
+
+def memory_places() -> list[Path]:
+    """The folders of all runs of this user in the host's memory, in no order."""
+    try:
+        return [place for place in _memory_root().iterdir() if place.is_dir()]
+    except OSError:
+        return []
+
+
+def _memory_root() -> Path:
+    return MEMORY / f"pvload-{os.getuid()}"
 
 
 def remove_empty(folder: Path) -> None:

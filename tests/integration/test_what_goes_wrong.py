@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from drive import (
 )
 from pvload._pb import daq_pb2, daq_pb2_grpc
 from pvload.load.spools import memory_place
+from pvload.ship.stored import SpoolReader
 from pvload.wire.journal import JournalReader
 from pvload.wire.run_directory import read_manifest
 
@@ -333,6 +335,33 @@ def test_a_killed_parent_leaves_a_report_and_no_process(tmp_path: Path, started:
     command.nothing_left()
 
 
+def test_what_a_run_killed_at_once_has_left_is_told_and_taken_into_its_report(
+    tmp_path: Path, started: list[Command]
+) -> None:
+    """Nobody was left to ship: the spools stay, a later start names them, and the report takes every record in."""
+    command = pvload(tmp_path, "run", "quick", *SMALL, "--duration", "60s")
+    started.append(command)
+    until(lambda: live_frames(tmp_path) > 20, 40, "frames")
+    folder = sole_run(tmp_path)
+    os.kill(command.find("pvload.collect"), signal.SIGSTOP)  # what is recorded from here on stays in the spools
+    memory = memory_place(read_manifest(folder).run)
+    place = memory if memory.exists() else folder / "spool"
+    until(lambda: _unshipped(place, folder) > 20, 20, "records that the collector has not had")
+    command.kill()
+    told = pvload(tmp_path, "check", "quick")
+    assert told.wait(30) == 0
+    if place == memory:
+        assert f"{place}: " in told.stderr
+        assert f"pvload report runs/{folder.name}" in told.stderr
+    again = pvload(tmp_path / "again", "report", str(folder))
+    assert again.wait(30) in (3, 4)
+    assert re.search(r"note: [\d,]+ records that were left in \S+ are in the run now", again.stderr), again.stderr
+    assert not place.exists()
+    accounting = summary(folder)["accounting"]
+    assert accounting["recorded"] == accounting["delivered"] > 0
+    assert (accounting["missing"], accounting["undelivered"]) == (0, 0)
+
+
 def test_run_directories_that_cannot_be_made_end_with_2(tmp_path: Path) -> None:
     """A file stands in the way."""
     (tmp_path / "runs").write_text("")
@@ -353,6 +382,17 @@ def test_ctrl_c_while_workers_are_awaited_ends_at_once(tmp_path: Path, started: 
     master.signal(signal.SIGINT)
     assert master.wait(20) == 3
     assert "Traceback" not in master.stderr
+
+
+def _unshipped(place: Path, run_dir: Path) -> int:
+    """Records in the spools of a run that its journal has not."""
+    with JournalReader.open(run_dir / "journal.sqlite") as journal:
+        known = {one.sender: one.known for one in journal.senders()}
+    total = 0
+    for page in place.rglob("*.spool"):
+        with contextlib.closing(SpoolReader.open(page)) as reader:
+            total += reader.count - known.get(reader.sender, 0)
+    return total
 
 
 def _address(sim: Command) -> str:
