@@ -11,12 +11,13 @@ import numpy as np
 
 from pvload.stats.arrivals import FRAMES, MISSING
 from pvload.stats.basis import Basis
+from pvload.stats.call_ages import CallAges
 from pvload.stats.call_changes import CallChanges
 from pvload.stats.call_gaps import CallGaps
+from pvload.stats.call_grid import CallGrid
 from pvload.stats.config import FoldConfig
 from pvload.stats.due import Stretch, count_due
-from pvload.stats.grid import Grid
-from pvload.stats.histogram import Histogram, Int64s
+from pvload.stats.histogram import Int64s
 from pvload.stats.opening import Opening, decimated
 from pvload.stats.planned import check_plan
 from pvload.stats.steps import Columns, Loss, Steps
@@ -49,7 +50,8 @@ class CallFold:
         self.gaps = CallGaps(subscriber, self.windows, basis, call=opening.number, stall_ns=config.stall_ns)
         self.tally = Tally(gaps=self.gaps.tally)
         self.steps = Steps(decimating=opening.max_fps > 0)
-        self.grid = Grid()
+        self.ages = CallAges(self.tally.age, self.windows)
+        self.grid = CallGrid()
         self.streak = Streak()
         self.accepted = False
         self.accepted_ns = -1
@@ -72,14 +74,7 @@ class CallFold:
         self._config = config
         self._rates = np.zeros(0, np.int64)
         self._due_from: int | None = None
-        self._transit: int | None = None
-        self._aged_window: int | None = None
-        self.window_ages = Histogram()
-        """Ages of the judged frames of the latest window; in the tally when it is over."""
-        self._grid_last: int | None = None
         self._changes = CallChanges(opening, subscriber.name, basis, config)
-        self._shape: tuple[int, int, float] | None = None
-        """Width, height and exposure of the latest frame: another one begins another grid."""
 
     def accept(self, at_ns: int) -> None:
         """The server accepted the call: by its headers or by the first frame, whichever came first."""
@@ -116,7 +111,7 @@ class CallFold:
         self._count(rows, columns)
         loss = self.steps.add(columns)
         self._changes.frames(rows, columns, loss)
-        self._grid(rows, columns, loss)
+        self.grid.add(rows, columns, loss)
         self._windows(rows, columns)
         self._missing(loss)
         self._settle(self.last_ns, rows, columns, loss)
@@ -126,7 +121,7 @@ class CallFold:
     def pack(self) -> None:
         """Takes less memory from now on, for no more frames will come."""
         self.tally.pack()
-        self.window_ages.pack()
+        self.ages.latest.pack()
 
     def settle(self, until_ns: int) -> None:
         """Brings due time up to until_ns without a frame."""
@@ -181,7 +176,7 @@ class CallFold:
         self.subscriber.arrivals.cells.add(FRAMES, np.array([last_ns]), np.array([min(frames, MOST_FOLDED)]))
         self.gaps.passed += frames
         self.gaps.number_before = -1
-        self._transit = None
+        self.ages.interrupted()
 
     def folded_counters(self, t_ns: int, frames: int, counters: tuple[int, int, int, int]) -> None:
         """The counters of the last of `frames` folded arrivals: number, source, sent, dropped."""
@@ -191,7 +186,7 @@ class CallFold:
         self.last_number = counters[0]
         if counters[2]:
             self.told = (counters[2], counters[3])
-        self.grid.restarted()
+        self.grid.interrupted()
 
     # -- counting ------------------------------------------------------------------------------------------------
 
@@ -224,39 +219,6 @@ class CallFold:
                 break
             begin = span.begin_ns
         return begin
-
-    def _grid(self, rows: Records, columns: Columns, loss: Loss) -> None:
-        """Feeds runs of rising frame numbers to the grid; a restart, a frame out of order or another setting, which
-        may give another period, begins anew."""
-        start = 0
-        breaks = (columns.number[1:] <= columns.number[:-1]).nonzero()[0] + 1
-        odd = {int(row) for row in breaks} | set(loss.restarts) | set(loss.duplicates)
-        odd.update(self._reshaped(rows))
-        if self._grid_last is not None and int(columns.number[0]) <= self._grid_last:
-            odd.add(0)
-        for row in sorted(odd):
-            if row > start:
-                self._feed(columns, start, row)
-            self.grid.restarted()
-            start = row
-        if len(columns) > start:
-            self._feed(columns, start, len(columns))
-
-    def _reshaped(self, rows: Records) -> list[int]:
-        """Rows that show another size or exposure than the row before them."""
-        width, height, exposure = rows["width"], rows["height"], rows["exposure_ms"]
-        changed = (width[1:] != width[:-1]) | (height[1:] != height[:-1]) | (exposure[1:] != exposure[:-1])
-        found: list[int] = (np.flatnonzero(changed) + 1).tolist()
-        first = (int(width[0]), int(height[0]), float(exposure[0]))
-        if self._shape is not None and self._shape != first:
-            found.append(0)
-        self._shape = (int(width[-1]), int(height[-1]), float(exposure[-1]))
-        return found
-
-    def _feed(self, columns: Columns, start: int, stop: int) -> None:
-        part = slice(start, stop)
-        self.grid.add(columns.number[part], columns.source_ns[part], columns.t_ns[part])
-        self._grid_last = int(columns.number[stop - 1])
 
     def _windows(self, rows: Records, columns: Columns) -> None:
         t_ns = columns.t_ns
@@ -390,42 +352,24 @@ class CallFold:
         tally.judged_bytes += int(rows["message_bytes"][start:stop].sum(dtype=np.int64))
         t_ns = columns.t_ns[start:stop]
         ages = t_ns + self._basis.target_offset_ns - columns.source_ns[start:stop]
-        tally.age.negative += int(np.count_nonzero(ages < 0))
         self.subscriber.last_age = (int(t_ns[-1]), int(ages[-1]))
         first, last = self._basis.window(int(t_ns[0])), self._basis.window(int(t_ns[-1]))
         low = 0
         for index in range(first, last + 1):
             high = t_ns.size if index == last else int(np.searchsorted(t_ns, self._basis.window_begin(index + 1)))
             if high > low:
-                self._age_window(index, ages[low:high])
+                self.ages.add(index, ages[low:high])
                 inside = again[(again >= start + low) & (again < start + high)]
                 self.windows.window(index).judged_frames += high - low - int(inside.size)
             low = high
 
-    def _age_window(self, index: int, ages: Int64s) -> None:
-        if self._aged_window != index:
-            self._close_age_window()
-            self._aged_window = index
-        self.window_ages.add(ages)
-
-    def _close_age_window(self) -> None:
-        if self._aged_window is not None:
-            self.windows.window(self._aged_window).aged(self.window_ages.quantile(0.99))
-            self.tally.age.ages.merge(self.window_ages)
-        self.window_ages = Histogram()
-
     def _transits(self, columns: Columns, start: int, stop: int, *, wanted: bool) -> None:
-        """Jitter: change of transit from neighbour to neighbour, where the later frame is judged."""
+        """Frames [start, stop) of a run, all in one span."""
         if stop <= start:
             return
-        transit = columns.t_ns[start:stop] - columns.source_ns[start:stop]
-        if wanted:
-            first = int(np.searchsorted(columns.t_ns[start:stop], self._judged_from(int(columns.t_ns[stop - 1]))))
-            if first == 0 and self._transit is not None:
-                self.tally.age.jitter(np.array([transit[0] - self._transit]))
-            first = max(first, 1)
-            self.tally.age.jitter(transit[first:] - transit[first - 1 : -1])
-        self._transit = int(transit[-1])
+        t_ns = columns.t_ns[start:stop]
+        judged = int(np.searchsorted(t_ns, self._judged_from(int(t_ns[-1])))) if wanted else None
+        self.ages.transits(t_ns - columns.source_ns[start:stop], judged=judged)
 
     def _sample_rate(self, gaps: Int64s, judged: int, *, first_is_inner: bool) -> None:
         """Keeps the first inter-arrival times after warm-up."""
@@ -449,8 +393,7 @@ class CallFold:
         """Turns the state into sums."""
         tally = self.tally
         self.subscriber.longest_run = max(self.subscriber.longest_run, self.streak.longest)
-        self._close_age_window()
-        self._aged_window = None
+        self.ages.close()
         counts = self.steps.counts
         tally.steps = counts
         self.steps.settled()
@@ -458,10 +401,7 @@ class CallFold:
         if self.opening.max_fps > 0:
             tally.decimated = counts.dropped
             counts.dropped = 0
-        lost, late, stable = self.grid.tail()
-        if stable or self.grid.stable:
-            tally.before_numbering = self.grid.lost + lost
-        tally.late = self.grid.late + late
+        tally.before_numbering, tally.late = self.grid.lost(), self.grid.late()
         if tally.server is not None:
             tally.frames_sent, tally.frames_dropped = tally.server.frames_sent, tally.server.frames_dropped
         unstated = tally.rates.pop((0.0, False), 0)

@@ -75,7 +75,7 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
             restarts += counts.restarts
             tallies.append(call.tally)
             if not unaged:
-                ages.merge(call.window_ages)
+                ages.merge(call.ages.latest)
             if sender.is_viewer and (call.subscriber.name, call.opening.number) in killed:
                 continue
             streams += 1
