@@ -7,7 +7,8 @@ from pvload.stats.config import FoldConfig
 from pvload.stats.figures import NS_PER_S, Scope, figures, seconds
 from pvload.stats.merge import Whole, on_axis, shifted, wholes
 from pvload.stats.minutes import grid_ns, together
-from pvload.stats.sender import CallNote, SenderFold
+from pvload.stats.sender import SenderFold
+from pvload.stats.sender_calls import CallNote
 from pvload.stats.summary import (
     LIST_LIMIT,
     Accounting,
@@ -49,7 +50,7 @@ def conclude(senders: list[SenderFold], config: FoldConfig, rejected: int) -> Su
         devices=_devices(senders, subscribers, facts, config),
         subscribers=tuple(_subscriber(whole, facts, config) for whole in subscribers),
         calls=_calls(senders, facts, config),
-        calls_total=sum(sender.calls_total for sender in senders),
+        calls_total=sum(sender.calls.total for sender in senders),
         unary=unary_of(senders, start_ns),
         log=log_of(senders, start_ns),
         hosts=hosts_of(senders),
@@ -102,7 +103,7 @@ def _accounting(senders: list[SenderFold], rejected: int, start_ns: int) -> Acco
         delivered=sum(sender.delivered for sender in senders),
         missing=sum(sender.missing for sender in senders),
         undelivered=recorded - sum(sender.delivered + sender.missing for sender in known),
-        frames_checked=all(sender.frames_checked for sender in senders),
+        frames_checked=all(sender.calls.frames_checked for sender in senders),
         rejected_batches=rejected,
         senders=senders_of(senders, start_ns),
     )
@@ -232,11 +233,11 @@ def _calls(senders: list[SenderFold], facts: RunFacts, config: FoldConfig) -> tu
     found = sorted(
         (note.opened_ns + sender.account.clock.axis_offset_ns, note.subscriber, note.number, sender.sender, at)
         for sender in senders
-        for at, note in enumerate(sender.call_notes)
+        for at, note in enumerate(sender.calls.notes)
     )
     by_sender = {sender.sender: sender for sender in senders}
     return tuple(
-        _call(by_sender[sender].call_notes[at], by_sender[sender], facts, config)
+        _call(by_sender[sender].calls.notes[at], by_sender[sender], facts, config)
         for _, _, _, sender, at in found[:LIST_LIMIT]
     )
 

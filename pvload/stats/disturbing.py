@@ -145,7 +145,7 @@ def _longest(worst: Int64s) -> Int64s:
 def _parts(name: str, senders: list[SenderFold], whole: Whole) -> list[_Part]:
     found = []
     for sender in senders:
-        subscriber = sender.subscribers.get(name)
+        subscriber = sender.calls.subscribers.get(name)
         if subscriber is None:
             continue
         offset = sender.account.clock.axis_offset_ns

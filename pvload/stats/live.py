@@ -67,8 +67,8 @@ def live_figures(senders: list[SenderFold], config: FoldConfig) -> LiveFigures:
             at_ns = max(newest + offset, at_ns if at_ns is not None else newest + offset)
         recent += [times + offset for times in sender.arrivals]
         unaged = sender.is_viewer and not sender.basis.offset_known
-        tallies = [subscriber.tally for subscriber in sender.subscribers.values()]
-        for ref, call in sender.calls.items():
+        tallies = [subscriber.tally for subscriber in sender.calls.subscribers.values()]
+        for ref, call in sender.calls.open.items():
             counts = call.steps.counts
             missing += counts.unseen + counts.transport + counts.undecided
             missing += 0 if call.opening.max_fps else counts.dropped

@@ -41,9 +41,9 @@ def live_populations(
     rows: dict[str, _Row] = {}
     killed = killed_of(senders)
     for sender, last in zip(senders, last_arrivals, strict=True):
-        for subscriber in sender.subscribers.values():
+        for subscriber in sender.calls.subscribers.values():
             rows.setdefault(_population(subscriber.name), _Row()).add(subscriber.tally)
-        for ref, call in sender.calls.items():
+        for ref, call in sender.calls.open.items():
             row = rows.setdefault(_population(call.subscriber.name), _Row())
             row.add(call.tally)
             over = sender.is_viewer and (call.subscriber.name, call.opening.number) in killed

@@ -53,7 +53,7 @@ def wholes(senders: list[SenderFold]) -> list[Whole]:
     for sender in senders:
         offset = sender.account.clock.axis_offset_ns
         end_ns = sender.account_end_ns or 0
-        for name, subscriber in sender.subscribers.items():
+        for name, subscriber in sender.calls.subscribers.items():
             note = sender.silences[name]
             part = _Part(note.begin_ns + offset, end_ns + offset, sender, subscriber, note)
             parts.setdefault(name, []).append(part)
