@@ -86,6 +86,11 @@ class _Watch:
         return min((self.limit_ns if self.effect_ns is None else self.effect_ns) + AROUND_NS, self.stop_ns)
 
     @property
+    def blamed_ns(self) -> int:
+        """Frames that end up to here ended with the change; a stream that showed it and went on lived through it."""
+        return self.limit_ns if self.effect_ns is None else min(self.limit_ns, self.effect_ns + AROUND_NS)
+
+    @property
     def alive(self) -> bool:
         """Whether frames came when it was sent, or have come since."""
         at_ns = self.planned.at_ns
@@ -156,7 +161,7 @@ class CallChanges:
             if not watch.resolved:
                 until_ns = min(at_ns, self._plan_changes_ns(watch))
                 self._resolve(watch, until_ns)
-                ended = by_server and until_ns == at_ns and watch.planned.at_ns <= at_ns <= watch.limit_ns
+                ended = by_server and until_ns == at_ns and watch.planned.at_ns <= at_ns <= watch.blamed_ns
                 watch.ended = ended and watch.alive
             watch.gap(at_ns)
             self._keep(watch)
@@ -293,7 +298,7 @@ class CallChanges:
         at_ns = watch.planned.at_ns
         watch.resolved = True
         watch.looked = watch.frames > 0 and min(until_ns, watch.limit_ns) - at_ns >= watch.waits_ns
-        if until_ns <= at_ns or watch.last_ns is None or watch.last_ns > watch.limit_ns or not watch.alive:
+        if until_ns <= at_ns or watch.last_ns is None or watch.last_ns > watch.blamed_ns or not watch.alive:
             return
         begin_ns = max(watch.last_ns, at_ns)
         silence_ns = until_ns - begin_ns - self._basis.timeline.late.within(begin_ns, until_ns)

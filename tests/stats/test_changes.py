@@ -311,6 +311,18 @@ def test_a_slow_reader_that_is_alone_is_asked() -> None:
     assert _one(slow.end(14.1), config=config).outcome == "killed"
 
 
+@pytest.mark.parametrize(("frames", "outcome"), [(10, "killed"), (50, "effective")])
+@pytest.mark.parametrize("how", ["ended", "silent"])
+def test_a_stream_that_showed_the_change_and_went_on_lived_through_it(frames: int, outcome: str, how: str) -> None:
+    """What ends it half a second after the effect may be the change; what ends it after two and a half is not."""
+    stream = _begun()
+    stream.unary(5.05, 5.06, change=1, by="changer")
+    stream.shot(5.1, 0.05, frames, 50.0)
+    if how == "ended":
+        stream.ended(5.1 + frames * 0.05, by=EndedBy.SERVER, status=14, frames=50 + frames)
+    assert _one(stream.end(20.0)).outcome == outcome
+
+
 def test_a_silence_that_a_frame_ends_is_no_kill() -> None:
     stream = _begun()
     stream.unary(5.05, 5.06, change=1, by="changer")
