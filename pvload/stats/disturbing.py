@@ -210,6 +210,7 @@ def _felt(part: _Part, at_ns: Int64s, rows: Int64s, found: _Seen) -> None:
         begin, end = int(gaps.begin[at]), int(gaps.end[at])
         enough = np.maximum(AFTER_NS, 3 * period)
         silent |= (begin <= high) & (end - np.maximum(begin, at_ns) >= enough) & (end > low)
+        known &= (begin >= low) | (end <= at_ns)  # what was silent already shows nothing of this event
     known &= rates >= 0
     found.looked[rows] |= known
     found.gap_ns[rows] = np.maximum(found.gap_ns[rows], np.where(known, longest, 0))

@@ -217,6 +217,20 @@ def test_the_flag_that_counts_after_a_leaving(
     assert (left.streaming_after, left.streaming_after_s) == (expected[0], pytest.approx(expected[1])), what
 
 
+@pytest.mark.parametrize(("quiet_s", "looked"), [(0.5, True), (3.0, False)])
+def test_who_was_silent_already_shows_nothing_of_a_leaving(quiet_s: float, looked: bool) -> None:
+    """A's frames end for good so long before B leaves: three seconds before, another thing had ended them."""
+    stream = Stream().wanted(0.0, rate=10.0)
+    stream.open(0.0, 1, ordinal=0).frames(0.1, 0.1, round((20.0 - quiet_s) * 10), 1)
+    stream.open(10.0, 2, ordinal=1).frames(10.1, 0.1, 99, 2)
+    stream.left(20.0, Abort.CLEAN, ordinal=1).ended(20.0, 2, frames=99)
+    found = summary(stream.end(40.0), config=CHURNING).around.disturbances
+    assert found is not None
+    (left,) = (one for one in found.listed if one.kind == "clean")
+    assert [one.silent for one in left.others] == ([True] if looked else [])
+    assert found.silenced == int(looked)
+
+
 def test_a_disturbance_that_silences_the_others() -> None:
     """No frame came any more: silent, and the gap lasts to the end of the run."""
     found = _company(0.0, then_silent=True).around.disturbances
