@@ -86,13 +86,15 @@ class _Told:
     sentence: str
     sure: bool = True
     """Whether the camera's flag was seen when it counted: else a stop may have been a zombie."""
+    late: bool = False
+    """Frames went on for longer than a server takes to notice a leaving: another thing may have ended them."""
 
 
 def disconnect_policy(summary: Summary) -> Policy:
     """The policy that all leavings of the run agree on."""
     listed = summary.around.disturbances.listed if summary.around.disturbances is not None else ()
     leavings = [one for one in listed if one.kind in LEAVINGS]
-    each = [_others(summary, one) or _camera(summary, one) for one in leavings]
+    each = _without_late([_others(summary, one) or _camera(summary, one) for one in leavings])
     told = _agreeing([found for answers in each for found in answers])
     word = _word(told)
     decisive = _decisive(told, word)
@@ -121,6 +123,12 @@ def client(summary: Summary, name: str) -> str:
     population, _, ordinal = name.partition("/")
     like = {one.name for one in summary.subscribers if one.name.partition("/")[0] == population}
     return population if ordinal == "0" and like <= {name} else name
+
+
+def _without_late(each: list[list[_Told]]) -> list[list[_Told]]:
+    """The answers to every leaving but stops that came late, where others went on: another thing may have been it."""
+    went_on = {one.question for answers in each for one in answers if one.answer == "went on"}
+    return [[one for one in answers if not one.late or one.question not in went_on] for answers in each]
 
 
 def _agreeing(told: list[_Told]) -> list[_Told]:
@@ -176,8 +184,11 @@ def _others(summary: Summary, leaving: Disturbance) -> list[_Told]:
         names = ", ".join(client(summary, one.subscriber) for one in silent[:3])
         names += f" and {len(silent) - 3} more" if len(silent) > 3 else ""
         enough_s = max(_NOTICED_S + _NOTICED_PERIODS * _period_s(one) for one in silent)
-        sentence = f"{who}, {names} got no frame any more{_flag(leaving, enough_s)}"
-        found.append(_stopped("others", leaving, enough_s, sentence))
+        # A hanging client may hold the others up only once its buffers are full.
+        late = leaving.kind != "half_open" and all(one.frames_after * _period_s(one) > enough_s for one in silent)
+        more = f"{min(one.frames_after for one in silent):,} frames more and then none" if late else "no frame any more"
+        sentence = f"{who}, {names} got {more}{_flag(leaving, enough_s)}"
+        found.append(replace(_stopped("others", leaving, enough_s, sentence), late=late))
     return found
 
 

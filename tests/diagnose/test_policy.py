@@ -86,6 +86,30 @@ def test_the_moment_of_a_contradiction_is_the_second_answers() -> None:
     assert (found.word, found.at_s) == ("inconsistent", 20.0)
 
 
+LATE = undisturbed(silent=True, frames_after=30)
+
+
+@pytest.mark.parametrize(
+    ("seen", "word", "looked_at"),
+    [
+        ([leaving(WENT_ON), leaving(LATE, at_s=9.0, streaming=False)], "per_client", 1),
+        ([leaving(WENT_ON), leaving(SILENCED, at_s=9.0, streaming=False)], "inconsistent", 2),
+        ([leaving(WENT_ON), leaving(LATE, at_s=9.0, streaming=False, kind="half_open")], "inconsistent", 2),
+        ([leaving(LATE, streaming=False), leaving(SILENCED, at_s=9.0, streaming=False)], "stops_all", 2),
+    ],
+    ids=["late", "at once", "a hanging client takes its time", "all of them"],
+)
+def test_frames_that_end_long_after_a_leaving_contradict_no_other(seen: list[Any], word: str, looked_at: int) -> None:
+    """Three seconds at 10 frames/s is longer than a server takes to notice: another thing may have ended them."""
+    found = disconnect_policy(run(disturbances=disturbances(*seen)))
+    assert (found.word, found.looked_at) == (word, looked_at)
+
+
+def test_a_late_end_is_told_with_the_frames_before_it() -> None:
+    (sentence,) = disconnect_policy(run(disturbances=disturbances(leaving(LATE, streaming=None)))).evidence
+    assert sentence == "when b left in order at 7.50 s, a got 30 frames more and then none"
+
+
 def test_evidence_is_bounded_and_shows_every_answer() -> None:
     many = [leaving(WENT_ON, at_s=float(at)) for at in range(1, 50)]
     found = disconnect_policy(run(disturbances=disturbances(*many, leaving(SILENCED, streaming=False, at_s=60.0))))
