@@ -332,11 +332,14 @@ class Supervisor:
 
 
 def limit_s(plan: Plan, frames: int) -> float:
-    """When the plan itself ends the run at the latest; frames that do not come are waited for twice as long."""
+    """How long after it began to record the plan itself ends the run at the latest; frames that do not come are waited
+    for twice as long, a daemon that the run starts as long as it may take."""
+    target, duration_s = plan.profile.target, plan.profile.run.duration
+    start_s = target.start_within if target.start else 0.0
     if not frames:
-        return plan.profile.run.duration
-    expected_s = frames / plan.rate_hz if plan.rate_hz else plan.profile.run.duration
-    return 2 * expected_s + FRAMES_PATIENCE_S
+        return start_s + duration_s
+    expected_s = frames / plan.rate_hz if plan.rate_hz else duration_s
+    return start_s + 2 * expected_s + FRAMES_PATIENCE_S
 
 
 def _free_port() -> int:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -170,4 +171,7 @@ def test_a_run_by_frames_may_last_twice_as_long_as_it_should() -> None:
     """A run by time has its duration."""
     plan = check(load("quick", overrides=["run.duration=20s", "camera.exposure_ms=50"]).profile)
     assert limit_s(plan, 0) == 20.0
+    target = plan.profile.target.model_copy(update={"start": "daemon", "start_within": 90.0})
+    started = replace(plan, profile=plan.profile.model_copy(update={"target": target}))
+    assert limit_s(started, 0) == 110.0, "its daemon may take that long to answer"
     assert limit_s(plan, 200) == pytest.approx(2 * 200 / plan.rate_hz + 30.0)
