@@ -19,8 +19,10 @@ from pvload.wire.replay import Fold, feed
 
 FOLD_RECORDS: Final = 8192
 """Rows wait until their records are so many, or for the next live figures: the fold is cheaper in large pieces."""
-BACKLOG_RECORDS: Final = 524_288
-"""48 MiB; with so many waiting nothing more is taken off the socket, and the senders keep what they have."""
+BACKLOG_RECORDS: Final = 262_144
+"""24 MiB; with so many waiting, hardly more is taken off the socket than is folded, and the senders keep what they
+have. Of the shortest streams that is half a minute's work, which a run's end has to wait for.
+"""
 FEED_RECORDS: Final = 1024
 """Most records given to the fold at a time."""
 
@@ -39,9 +41,9 @@ class Backlog:
         self._records = 0
 
     @property
-    def has_room(self) -> bool:
-        """Whether more may be added."""
-        return self._records < BACKLOG_RECORDS
+    def room_bytes(self) -> int:
+        """Of records, that may be added; more than that may come with the last message taken."""
+        return max(0, BACKLOG_RECORDS - self._records) * RECORD_BYTES
 
     @property
     def is_due(self) -> bool:

@@ -115,8 +115,8 @@ class Collector:
             ready = dict(self._poller.poll(0 if self._backlog.is_due else _POLL_MS))
             if orders_fd in ready:
                 self._read_orders()
-            if self._socket in ready and self._backlog.has_room:
-                self._round()
+            if self._socket in ready:
+                self._round(min(ROUND_BYTES, self._backlog.room_bytes))
             now_ns = self._clock.monotonic_ns()
             if now_ns >= self._live_at_ns:
                 self._backlog.want()
@@ -171,13 +171,13 @@ class Collector:
             except FormatError as exc:
                 _log.error("order not understood: %s", exc)
 
-    def _round(self) -> None:
+    def _round(self, most_bytes: int) -> None:
         """Takes what the socket holds, makes it durable, answers; the fold's part waits."""
         rows: list[Row] = []
         answers: list[tuple[bytes, Envelope]] = []
         taken = taken_bytes = 0
         until_ns = self._clock.monotonic_ns() + ROUND_NS
-        while taken < ROUND_MESSAGES and taken_bytes < ROUND_BYTES and self._clock.monotonic_ns() < until_ns:
+        while taken < ROUND_MESSAGES and taken_bytes < most_bytes and self._clock.monotonic_ns() < until_ns:
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:

@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 START_TIMEOUT_S: Final = 30.0
 SHIPPING_S: Final = 10.0
 """The collector waits so long for the senders' last words."""
-RESULT_TIMEOUT_S: Final = 60.0
+RESULT_TIMEOUT_S: Final = 120.0
+"""It folds what still waits (a minute, where streams were short and many), judges and writes the report."""
 SIM_END_S: Final = 5.0
 MONITOR_END_S: Final = 11.0
 RESTARTS_LIMIT: Final = 5
