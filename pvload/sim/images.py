@@ -25,6 +25,8 @@ RING_BYTES: Final = 128 * 1024 * 1024
 """A ring of poorly compressible images holds fewer than 64 where they would exceed this."""
 BOOK_RINGS: Final = 16
 """Sizes kept; the longest unused ring goes first."""
+REST_S: Final = 0.004
+"""Between two images of a ring that is filled: about as long as one takes."""
 LARGEST_IMAGE_BYTES: Final = 100_000_000
 """The daemon's own limit of a raw frame."""
 RAMP_ACCELERATION: Final = 3
@@ -112,25 +114,36 @@ class ImageBook:
         self._rings: dict[View, dict[int, Packed]] = {}
         self._lengths: dict[View, int] = {}
         self._preparing: set[View] = set()
-        self._closed = False
+        self._closed = threading.Event()
         self._lock = threading.Lock()
 
     def image(self, view: View, number: int) -> Packed:
         """Image `number` (any count: it is taken modulo the ring's length)."""
-        ring = self._rings.get(view)
-        length = self._lengths.get(view, RING)
-        found = None if ring is None else ring.get(number % length)
+        found = self.found(view, number)
         return self._made(view, number) if found is None else found
 
+    def found(self, view: View, number: int) -> Packed | None:
+        """The same if it is there; while another thread fills the ring, one of those that are there, if any is."""
+        ring = self._rings.get(view) or {}
+        found = ring.get(number % self._lengths.get(view, RING))
+        if found is None and view in self._preparing:
+            with self._lock:
+                found = ring.get(number % len(ring), next(iter(ring.values()))) if ring else None
+        return found
+
     def prepare(self, view: View) -> None:
-        """Fills the ring of `view`, unless another thread is at it; ends early when the book is closed."""
+        """Fills the ring of `view`, unless another thread is at it; ends early when the book is closed.
+
+        It rests after every image: the threads that send frames share the interpreter with this one.
+        """
         with self._lock:
             if view in self._preparing:
                 return
             self._preparing.add(view)
         number = 0
-        while number < self._lengths.get(view, RING) and not self._closed:
-            self.image(view, number)
+        while number < self._lengths.get(view, RING) and not self._closed.wait(REST_S):
+            if number not in self._rings.get(view, {}):
+                self._made(view, number)
             number += 1
         with self._lock:
             self._preparing.discard(view)
@@ -143,7 +156,7 @@ class ImageBook:
 
     def close(self) -> None:
         """Ends every `prepare` after its current image."""
-        self._closed = True
+        self._closed.set()
 
     def _made(self, view: View, number: int) -> Packed:
         length = self._lengths.get(view, RING)

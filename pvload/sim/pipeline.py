@@ -24,7 +24,7 @@ from pvload.clock import NS_PER_MS, NS_PER_S
 from pvload.profiles.simulated import Fault
 from pvload.sim.camera import Camera
 from pvload.sim.daemonlog import SERVICE
-from pvload.sim.images import View
+from pvload.sim.images import Packed, View
 from pvload.sim.metering import Metrics, RateLimit
 from pvload.sim.world import Frame, World
 
@@ -209,7 +209,7 @@ class Pipeline:
             if self.client_gone:
                 self._end_for_client()
                 return
-            packet = self._packet(frame, faults)
+            packet = self._packet(frame, await self._image(frame), faults)
             self._log_frame(packet)
             self._ready.append(packet.ready_ns)
             await self._output.put(packet)
@@ -258,9 +258,15 @@ class Pipeline:
             return True
         return False
 
-    def _packet(self, frame: Frame, faults: tuple[Fault, ...]) -> Packet:
-        view = View(frame.view.painter, frame.view.width, frame.view.height, self.block)
-        image = self._world.images.image(view, frame.frame_number)
+    async def _image(self, frame: Frame) -> Packed:
+        """Painted aside where it is not there yet, so that nobody else waits for it."""
+        images, view = self._world.images, View(frame.view.painter, frame.view.width, frame.view.height, self.block)
+        found = images.found(view, frame.frame_number)
+        if found is not None:
+            return found
+        return await asyncio.to_thread(images.image, view, frame.frame_number)
+
+    def _packet(self, frame: Frame, image: Packed, faults: tuple[Fault, ...]) -> Packet:
         head = daq_pb2.FrameData(device_id=frame.device, width=image.width, height=image.height, bit_depth=16)
         tail = daq_pb2.FrameData(
             frame_number=frame.frame_number,
