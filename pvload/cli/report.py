@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import islice, takewhile
+from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -13,8 +13,6 @@ from pvload.cli.output import show
 from pvload.report.recompute import reported
 from pvload.report.sets import SET_TEXT, is_set, report_again
 from pvload.wire.run_directory import REPORT
-
-_HEAD_LINES: Final = 10
 
 
 def report(
@@ -34,4 +32,4 @@ def report(
 
 def _shown(text: str, *, whole: bool) -> str:
     lines = text.splitlines()
-    return "\n".join(lines if whole else takewhile(str.strip, islice(lines, _HEAD_LINES))).rstrip()
+    return "\n".join(lines if whole else takewhile(str.strip, lines)).rstrip()

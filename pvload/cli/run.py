@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from itertools import islice, takewhile
+from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -19,8 +19,6 @@ from pvload.run.command import Wish
 from pvload.run.progress import display_on
 from pvload.run.repeats import SetOutcome, run_set
 from pvload.run.supervisor import Outcome, Supervisor
-
-_HEAD_LINES: Final = 10
 
 
 def run(
@@ -89,7 +87,7 @@ def _show(outcome: Outcome) -> None:
         return
     try:
         with outcome.report.open() as text:
-            head = "".join(takewhile(str.strip, islice(text, _HEAD_LINES))).rstrip()
+            head = "".join(takewhile(str.strip, text)).rstrip()
     except OSError as exc:
         print(f"pvload: {outcome.verdict}, but the report cannot be read: {exc.strerror}", file=sys.stderr)
         return

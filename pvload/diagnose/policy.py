@@ -268,7 +268,7 @@ def _flag(leaving: Disturbance, enough_s: float = 0.0) -> str:
 def _slow(one: SlowReader) -> str:
     reads = "" if one.reads_hz is None else f" {one.reads_hz:.3g} frames/s"
     got = "" if one.received_hz is None else f", got {one.received_hz:.3g}"
-    left = f"{one.skipped:,} frames left out" if one.skipped else "no frame left out"
+    left = f"{one.skipped:,} frames left out by its last one" if one.skipped else "no frame left out"
     age = "" if one.age_last_ms is None else f", the last {one.age_last_ms / 1000:.1f} s old"
     number = one.ended_by_server
     ended = f", its stream ended {number:,} time{'s' * (number != 1)} by the server" if number else ""

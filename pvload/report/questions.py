@@ -31,6 +31,7 @@ _CHANGES: Final = 6
 """Changes that are told one by one; of more of them, half as many: those that went wrong."""
 _LINE: Final = 90
 """Columns of a row that must stay on one line."""
+SLOW_SHARE: Final = 0.9
 LATE_MS: Final = 100.0
 """A lateness of pvload's own that is worth a word."""
 BUSY_SHARE: Final = 0.95
@@ -58,7 +59,10 @@ def plain(summary: Summary) -> Entries:
         ends = f"{count(run.unexpected_ends, 'stream')} ended by {themselves} ({codes})"
     due = f" of {run.expected_hz:.4g} expected" if run.expected_hz else ""
     speed = "" if run.fps is None else f", {rate(run.fps)}{due}"
-    return [f"{stalls}, {ends}{speed}"]
+    slow = run.fps is not None and run.expected_hz is not None and run.fps < SLOW_SHARE * run.expected_hz
+    whole = not run.missing.total and not run.missing.decimated
+    camera = " (all the camera made)" if slow and whole else ""
+    return [f"{stalls}, {ends}{speed}{camera}"]
 
 
 def slow_readers(summary: Summary) -> Entries:
@@ -203,7 +207,7 @@ def _change(change: Change) -> str:
     if change.effect_after_ms is not None:
         shown = f"on the frames after {ms(change.effect_after_ms)}"
     elif change.effect_after_restart_ms is not None:
-        shown = f"then after {ms(change.effect_after_restart_ms)}"
+        shown = f"seen {ms(change.effect_after_restart_ms)} after a start"
     rows = (f"{row} ({told}, {shown})" if shown else f"{row} ({told})", f"{row} ({shown})" if shown else row)
     return next((one for one in rows if len(one) <= _LINE), cut(row, _LINE))
 
