@@ -60,8 +60,10 @@ class RunFold:
     def summary(self) -> Summary:
         """What the run came to, as if it ended with the last records. Changes nothing; more records may follow."""
         # A copy of the whole state, several times faster than `copy.deepcopy`; the bytes never leave this line.
-        senders: list[SenderFold] = pickle.loads(pickle.dumps([self._senders[key] for key in sorted(self._senders)]))
-        for sender in senders:
+        originals = [self._senders[key] for key in sorted(self._senders)]
+        senders: list[SenderFold] = pickle.loads(pickle.dumps(originals))
+        for sender, original in zip(senders, originals, strict=True):
+            sender.calls.share_notes(original.calls)
             sender.fold(everything=True)
         killed = killed_of(senders)
         for sender in senders:

@@ -122,7 +122,7 @@ class Histogram:
         self._note(other.n, other.total, other.minimum, other.maximum)
 
     def pack(self) -> None:
-        """Keeps only the buckets in use, until it is asked again: some values about zero span 40 KB of empty ones."""
+        """Keeps only the buckets in use, until more is added: some values about zero span 40 KB of empty ones."""
         if self._counts.size == 0:
             return
         self._settle()
@@ -144,8 +144,8 @@ class Histogram:
             waiting = sorted(self._waiting)
             keys = [waiting[rank - 1] for rank in ranks]
         else:
-            self._settle()
-            keys = (self._counts.cumsum().searchsorted(ranks) + self._low).tolist()
+            used, counts = self._in_use()
+            keys = used[counts.cumsum().searchsorted(ranks)].tolist()
         return [min(max(_middle(key), least), most) for key in keys]
 
     def weighted_median(self) -> float | None:
@@ -183,7 +183,10 @@ class Histogram:
         """Keys in order, and how many values each has."""
         if self._counts.size == 0:
             return np.unique(np.array(self._waiting, np.int64), return_counts=True)
-        self._settle()
+        if self._waiting:
+            self._settle()
+        if self._packed is not None:
+            return self._low + self._packed.astype(np.int64), self._counts
         used = self._counts.nonzero()[0]
         return self._low + used, self._counts[used]
 

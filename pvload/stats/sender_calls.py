@@ -82,6 +82,14 @@ class SenderCalls:
         self.frames_checked = True
         """Every call ended with as many frames as were recorded of it."""
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without the notes: nothing about an ended call changes any more, so a copy need not have its own."""
+        return {**self.__dict__, "notes": []}
+
+    def share_notes(self, original: SenderCalls) -> None:
+        """Gives a copy the notes that its original has."""
+        self.notes = [*original.notes]
+
     def place_leaves(self, rows: Records) -> None:
         """Gives each LEFT the id of the call that it is about, if that is this sender's, so that it takes its place."""
         for at in np.flatnonzero((rows["kind"] == Kind.OPENED) | (rows["kind"] == Kind.LEFT)):
