@@ -64,6 +64,10 @@ class Samples:
         """When each row was read, shape (n,)."""
         return self._times[: self._count]
 
+    def rows(self, places: Int64s) -> npt.NDArray[np.float64]:
+        """Some of the rows, shape (n, width)."""
+        return self._values[places].astype(np.float64)
+
     def near(self, times: Int64s, within_ns: int) -> npt.NDArray[np.float64]:
         """The row nearest to each time, shape (n, width); NaN where none is as near as within_ns."""
         own = self.times()

@@ -150,7 +150,7 @@ def resources_of(senders: list[SenderFold], moments: Int64s, start_ns: int, end_
     _, _, _, host, sender = max(with_target or watched, key=lambda one: one[:3])
     offset, times = sender.account.clock.axis_offset_ns, host.load.times()
     kept = _chosen(times + offset, moments, start_ns, end_ns)
-    return _rows(host, sender.company.machines, times[kept], offset - start_ns)
+    return _rows(host, sender.company.machines, kept, offset - start_ns)
 
 
 def _chosen(times: Int64s, moments: Int64s, start_ns: int, end_ns: int) -> Int64s:
@@ -169,9 +169,10 @@ def _chosen(times: Int64s, moments: Int64s, start_ns: int, end_ns: int) -> Int64
     return np.union1d(eventful, inside[::every])
 
 
-def _rows(host: Host, machines: Machines, times: Int64s, shift_ns: int) -> tuple[Resource, ...]:
+def _rows(host: Host, machines: Machines, kept: Int64s, shift_ns: int) -> tuple[Resource, ...]:
     within = max(2 * NS_PER_S, 2 * int(np.median(np.diff(host.load.times()))) if host.load.times().size > 1 else 0)
-    load, machine = host.load.near(times, 0), host.machine.near(times, within)
+    times, load = host.load.times()[kept], host.load.rows(kept)
+    machine = host.machine.near(times, within)
     target = machines.target.near(times, within)
     return tuple(
         Resource(

@@ -9,7 +9,7 @@ edge is found by the record's place alone, so the way records are cut into batch
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -145,8 +145,11 @@ class Lateness:
         return total
 
     def since(self, at_ns: int, above_ns: int) -> int:
-        """Where the span later than above_ns that holds at_ns begins; at_ns itself outside of any."""
-        at = bisect_right(self._end, at_ns)
+        """Where the span later than above_ns that holds at_ns begins; at_ns itself outside of any.
+
+        Its end belongs to it: what waited comes at that moment.
+        """
+        at = bisect_left(self._end, at_ns)
         inside = at < len(self._begin) and self._begin[at] <= at_ns and self._lateness[at] > above_ns
         return self._begin[at] if inside else at_ns
 

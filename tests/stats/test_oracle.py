@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pvload.stats.config import FoldConfig
@@ -233,6 +233,7 @@ def test_due_time_with_outages_equals_the_slow_fold(
     warm_up=st.sampled_from([0, 300, 900, 1500]),
     cut_at=st.integers(0, 200),
 )
+@example(stretches=[(150, 1300, False)], warm_up=1500, cut_at=0)  # the burst comes as warm-up ends
 def test_frames_of_a_burst_after_lateness_never_give_more_than_was_due(
     stretches: list[tuple[int, int, bool]], warm_up: int, cut_at: int
 ) -> None:
@@ -254,7 +255,7 @@ def test_frames_of_a_burst_after_lateness_never_give_more_than_was_due(
     for until in told:
         _late(stream, late, until)
     start = 100 + warm_up
-    start = next((max(begin, 100) for begin, until in late if begin <= start < until), start)
+    start = next((max(begin, 100) for begin, until in late if begin <= start <= until), start)
     config = FoldConfig(warm_up_ns=warm_up * MS, window_ns=1000 * MS)
     run = RunFold(config)
     run.hello(stream.sender, stream.hello)
