@@ -1,4 +1,8 @@
-"""How fast the statistics fold frames: one call, and many interleaved ones, at several batch sizes."""
+"""How fast the statistics fold: one call, and many interleaved ones, at several batch sizes; and calls that are short.
+
+Run it as `python -m bench.fold`. Figures are of one core, and a busy host makes them worse: to compare two versions,
+run them in turn and compare medians.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ import numpy as np
 from pvload.stats.config import FoldConfig
 from pvload.stats.fold import RunFold
 from pvload.wire.batch import Hello
-from pvload.wire.codes import FrameFlag
+from pvload.wire.codes import EndedBy, FrameFlag
 from pvload.wire.event import FRAME, RECORD, Kind, Records, decode, encode, encode_text
 
 S = 1_000_000_000
+MS = 1_000_000
+SHORT_CALLS = 1500
 SENDER = bytes(16)
 
 
@@ -40,20 +46,36 @@ def frames(count: int, calls: int) -> Records:
     return rows.view(RECORD)
 
 
-def fold_rate(calls: int, batch: int, count: int) -> float:
-    """FRAME records folded per second of one core, the summary included."""
-    records = frames(count, calls)
+def short_calls(count: int) -> Records:
+    """Calls of eight users, 20 ms apart: opened, five frames in 50 ms, left."""
+    parts = []
+    for call in range(count):
+        at, ref, user = 2 * S + call * 20 * MS, call + 1, call % 8
+        rows = [
+            encode(Kind.OPENED, t_ns=at, ref=ref, population=1, ordinal=user, number=call // 8 + 1, device=2),
+            encode(Kind.HEADERS, t_ns=at, ref=ref),
+            encode(Kind.ENDED, t_ns=at + 60 * MS, ref=ref, code=EndedBy.ORDER, status=1, frames=5),
+        ]
+        own = frames(5, 1)
+        own["ref"], own["t_ns"] = ref, at + np.arange(1, 6) * 10 * MS
+        parts += [decode(b"".join(rows)), own]
+    every = np.concatenate(parts)
+    return every[np.argsort(every["t_ns"], kind="stable")]
+
+
+def spent(begin: Records, records: Records, batch: int, count: int) -> float:
+    """Seconds of one core to fold records with `count` frames after `begin`, the summary included."""
     run = RunFold(FoldConfig(warm_up_ns=S))
     run.hello(SENDER, Hello(role="engine", worker="w", incarnation=0, host="h", boot="b", pid=1))
-    run.add(SENDER, opening(calls))
+    run.add(SENDER, begin)
     began = time.process_time()
-    for start in range(0, count, batch):
+    for start in range(0, records.size, batch):
         run.add(SENDER, records[start : start + batch])
     summary = run.summary()
-    spent = time.process_time() - began
+    took = time.process_time() - began
     if summary.run.frames != count:
         raise SystemExit(f"folded {summary.run.frames} of {count} frames")
-    return count / spent
+    return took
 
 
 def main() -> None:
@@ -62,7 +84,10 @@ def main() -> None:
     for calls in (1, 16, 256):
         for batch in (10, 4096):
             count = 200_000 if batch == 10 else 1_500_000
-            print(f"{calls:>6} {batch:>6} {fold_rate(calls, batch, count):>12,.0f}", flush=True)
+            took = spent(opening(calls), frames(count, calls), batch, count)
+            print(f"{calls:>6} {batch:>6} {count / took:>12,.0f}", flush=True)
+    took = spent(opening(0), short_calls(SHORT_CALLS), 500, 5 * SHORT_CALLS)
+    print(f"\na call of five frames: {took / SHORT_CALLS * 1000:.2f} ms")
 
 
 if __name__ == "__main__":

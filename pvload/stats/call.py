@@ -122,6 +122,8 @@ class CallFold:
         """Takes less memory from now on, for no more frames will come."""
         self.tally.pack()
         self.ages.latest.pack()
+        self.grid.close()
+        self.steps.settled()
 
     def settle(self, until_ns: int) -> None:
         """Brings due time up to until_ns without a frame."""

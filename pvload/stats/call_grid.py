@@ -42,6 +42,10 @@ class CallGrid:
         """Frames came whose timestamps are not known."""
         self._grid.restarted()
 
+    def close(self) -> None:
+        """No frame comes any more: what the last ones show is found out, and they are let go."""
+        self._grid.restarted()
+
     def lost(self) -> int | None:
         """Frames lost before numbering; None: no stretch could tell."""
         lost, _, stable = self._grid.tail()
