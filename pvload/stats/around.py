@@ -3,6 +3,8 @@
 As in `summary`: frozen values, `_s` and `_ms` floats made from integer nanoseconds at the very end, `at_s` on the run's
 axis, None for what could not be measured, lists bounded by LIST_LIMIT with their totals beside them. Every figure that
 finds nothing states over what it looked, so that a reader can tell "none in thirty minutes" from "nobody looked".
+
+A long file, on purpose: it is nothing but the list of what one room writes and three others read.
 """
 
 from __future__ import annotations
