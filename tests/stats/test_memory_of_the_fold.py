@@ -10,8 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pvload.stats import machines
+from pvload.stats.config import FoldConfig
+from pvload.stats.fold import RunFold
 from pvload.stats.histogram import Histogram
 from pvload.stats.machines import Samples
+from pvload.wire.event import Kind
+from tests.stats.stream import S, Stream
 
 
 def histogram(values: list[int]) -> Histogram:
@@ -111,3 +115,46 @@ def test_samples_take_their_memory_at_once_and_are_copied_without_the_room(monke
     assert near[1].tolist() == [496, 992]
     assert np.isnan(near[2]).all()
     assert Samples(3).near(asked, 1).shape == (3, 3)
+
+
+def _viewers(count: int, *, finished: bool) -> RunFold:
+    """Viewers one after another, 300 frames each at 10 Hz, one missing; told finished, or not yet."""
+    run = RunFold(FoldConfig(stall_ns=S))
+    for number in range(count):
+        stream = Stream(number + 1, role="viewer", incarnation=number)
+        stream.put(Kind.CLOCK, 0.0, offset_ns=0).wanted(0.0, rate=10.0).open(0.0, number=number + 1)
+        stream.frames(0.1, 0.1 + number / 10_000, 300).ended(60.0 if number else 99.0)
+        run.hello(stream.sender, stream.hello)
+        run.add(stream.sender, stream.records)
+        if finished:
+            run.finished(stream.sender, stream.records.size)
+    while run.catch_up():
+        pass
+    return run
+
+
+def test_viewers_that_are_gone_count_in_the_live_figures_as_before() -> None:
+    """But for the streams that are open: theirs are not."""
+    gone, there = _viewers(5, finished=True).live(), _viewers(5, finished=False).live()
+    assert (gone.frames, gone.message_bytes, gone.missing, gone.errors) == (
+        there.frames,
+        there.message_bytes,
+        there.missing,
+        there.errors,
+    )
+    assert (gone.age_p99_ms, gone.started_ns, gone.delivered) == (there.age_p99_ms, there.started_ns, there.delivered)
+    assert [one.frames for one in gone.populations] == [one.frames for one in there.populations] == [1500]
+    assert gone.open_streams == 0
+
+
+def test_a_summary_is_the_same_whether_viewers_were_told_finished_or_not() -> None:
+    gone, there = _viewers(5, finished=True), _viewers(5, finished=False)
+    for one in there.summary().accounting.senders:
+        there.finished(bytes.fromhex(one.id), one.delivered)
+    assert gone.summary() == there.summary() == gone.summary()
+
+
+def test_a_viewer_that_is_gone_takes_little_memory() -> None:
+    """A day of churn has hundreds: each may leave sixteen kilobytes."""
+    few, many = _viewers(5, finished=True), _viewers(45, finished=True)
+    assert len(pickle.dumps(many)) - len(pickle.dumps(few)) < 40 * 16 * 1024
