@@ -70,10 +70,11 @@ def watcher_truths(entries: Iterable[dict[str, Any]]) -> list[WatcherTruth]:
     for entry in kept:
         if entry["is"] == "watcher_lagged":
             lags[entry["watcher"]].append(range(entry["first"], entry["first"] + entry["count"]))
+    ended = {entry["watcher"]: entry for entry in kept if entry["is"] == "watcher_ended"}
     return [
-        _truth(opened[entry["watcher"]], entry, lags[entry["watcher"]], made)
-        for entry in kept
-        if entry["is"] == "watcher_ended" and opened[entry["watcher"]]["kind"] == "changes"
+        _truth(one, ended[watcher], lags[watcher], made)
+        for watcher, one in opened.items()
+        if watcher in ended and one["kind"] == "changes"
     ]
 
 

@@ -64,6 +64,14 @@ def test_the_ledger_knows_every_change_a_watcher_read_and_every_one_it_lost(sets
     assert truth.lagged >= len(truth.lost)
 
 
+@pytest.mark.parametrize("ends", [(0, 1), (1, 0)])
+def test_watchers_stand_in_the_order_they_came_whoever_went_first(ends: tuple[int, int]) -> None:
+    opened = {"is": "watcher_opened", "kind": "changes", "peer": "", "device": "", "names": [], "first": 0}
+    ended = {"is": "watcher_ended", "forwarded": 0, "next": 0, "lagged": 0, "queued": 0}
+    entries = [{**opened, "watcher": 0}, {**opened, "watcher": 1}, *({**ended, "watcher": one} for one in ends)]
+    assert [truth.watcher for truth in watcher_truths(entries)] == [0, 1]
+
+
 def test_a_watcher_over_the_wire_gets_what_the_ledger_says(tmp_path: Path) -> None:
     """Counters in the values, as a changer writes them; "hardware" changes of a burst are merged, and counted."""
     with simulated(tmp_path) as sim:
