@@ -33,7 +33,8 @@ demo: $(STAMP) ## 20 s against the built-in simulator, with a verdict and a repo
 	$(BIN)/pvload run scenario-a --duration 20s
 
 test: $(STAMP) ## unit and integration tests
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not soak"
+	$(BIN)/python -m pytest -m "alone and not soak"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not alone and not soak"
 
 check: $(STAMP) ## format, lint, types, import direction: cheapest first, stops at the first failure
 	$(BIN)/ruff format --check
@@ -43,7 +44,8 @@ check: $(STAMP) ## format, lint, types, import direction: cheapest first, stops 
 
 coverage: $(STAMP) ## the tests once more, measured in every process they start: at least 90 %
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 3 --dist worksteal -m "not soak"
+	$(BIN)/coverage run -m pytest -m "alone and not soak"
+	$(BIN)/coverage run -m pytest -n 3 --dist worksteal -m "not alone and not soak"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --fail-under=90
 

@@ -53,6 +53,12 @@ class Happened:
     """Of one that is gone; negative: the signal that ended it."""
 
 
+def _in_the_child() -> None:
+    """It ends with pvload, and hears SIGINT: a shell's background command, pvload itself perhaps, is deaf to it."""
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Daemon:
     """One run's."""
 
@@ -147,7 +153,7 @@ class Daemon:
                     stderr=stderr,
                     env=environment(os.environ, self._target),
                     start_new_session=True,
-                    preexec_fn=end_with_parent,
+                    preexec_fn=_in_the_child,
                 )
         except (OSError, ValueError) as exc:
             raise ChildError(f"the daemon ({self._target.start}) cannot be started: {exc}") from exc

@@ -49,6 +49,7 @@ def started() -> Iterator[list[Command]]:
         command.kill()
 
 
+@pytest.mark.alone
 def test_scenario_a_passes_at_full_size(tmp_path: Path, started: list[Command]) -> None:
     """2048x2048 at 100 ms from the simulator, by the letter of the scenario but for its length."""
     command = pvload(tmp_path, "run", "scenario-a", "--duration", "8s")

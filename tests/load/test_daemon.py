@@ -125,6 +125,16 @@ def test_one_that_never_answers_says_why(tmp_path: Path, start: str, says: list[
     assert case.daemon.pid == 0
 
 
+@pytest.fixture(params=["as usual", "deaf"])
+def sigint(request: pytest.FixtureRequest) -> Iterator[str]:
+    """As a person starts pvload, and as a shell's background command: SIGINT does not reach it, nor what it starts."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.SIG_IGN if request.param == "deaf" else signal.default_int_handler)
+    yield request.param
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint")
 def test_one_that_nobody_waits_for_any_more_is_stopped_at_once(tmp_path: Path) -> None:
     """The end of the run was asked for while it was starting: it is not waited for until its time is over."""
     case = _Case(tmp_path, "/bin/sh -c 'echo up; sleep 60 & wait'", free_port(), start_within=60)
