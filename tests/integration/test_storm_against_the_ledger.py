@@ -31,6 +31,8 @@ STEP_S = 1.2
 KEPT_HZ = (100.0, 500.0)
 LATE_HZ = (100.0, 200.0)
 STOOD_STILL_S = 0.8
+MAKES_GOOD_S = 1.2
+"""What was due meanwhile is sent then; frames that came meanwhile are there at once."""
 HELD_HZ = 400.0
 HELD_PLACES = 4
 ANSWER_S = 0.02
@@ -204,7 +206,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         os.kill(engine.process.pid, signal.SIGSTOP)
         time.sleep(STOOD_STILL_S)  # the pause is the fault itself
         os.kill(engine.process.pid, signal.SIGCONT)
-        after(rig, viewer, round((STOOD_STILL_S + 0.2) * second))
+        after(rig, viewer, round((STOOD_STILL_S + MAKES_GOOD_S) * second))
         totals["late"] = end_storm(rig, storms["late"])
 
         engine.order(command.Mark(id=viewer, frames=HOLDS_FROM + 2))
