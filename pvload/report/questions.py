@@ -165,8 +165,8 @@ def cycles(summary: Summary) -> Entries:
         for _, one in sorted(chosen.items())
     ]
     none = "" if told.failed else f" ({none_of('failed', told.count, 'cycles')})"
-    undone = f", {left(summary)}" if left(summary) else ""
-    first = f"{good:,} of {count(told.count, 'start-stop cycle')} gave frames{none}{undone}; {told.difference}"
+    gave = f"{good:,} of {count(told.count, 'start-stop cycle')} gave frames{none}"
+    first = f"{', '.join(one for one in (gave, left(summary)) if one)}; {told.difference}"
     return [first, *([f"  {lock}"] if lock else []), *rows]
 
 

@@ -16,7 +16,7 @@ from pvload.report.followup import FOLLOWUP, followup
 from pvload.report.recompute import computed, profile_of
 from pvload.report.table import paragraph
 from pvload.report.write import manifest_of
-from pvload.verdict.judgement import Judged, Result
+from pvload.verdict.judgement import Judged, Result, severity
 from pvload.verdict.repeats import NOT_FOUND, Repeat, SetVerdict, judge_set, not_run, repeat_of
 from pvload.verdict.words import count
 from pvload.wire.run_directory import PROFILE, replace_text
@@ -52,11 +52,10 @@ class SetReport:
 
 def report_set(folder: Path, ran: Sequence[Ran], criteria: Criteria, *, name: str, planned: int) -> SetReport:
     """Judges the set and writes its files into `folder`."""
-    pages: dict[int, str] = {}
-    found = [_repeat(number, one, pages) for number, one in enumerate(ran, 1)]
-    judged = judge_set(found, criteria, planned=planned)
+    found = [_repeat(number, one) for number, one in enumerate(ran, 1)]
+    judged = judge_set([repeat for repeat, _ in found], criteria, planned=planned)
     text = set_text(name, judged)
-    page = set_page(name, judged, pages)
+    page = set_page(name, judged, {repeat.number: page for repeat, page in found if page})
     unwritten = ""
     try:
         if page:
@@ -114,19 +113,16 @@ def _known(folder: Path) -> dict[str, Any] | None:
     return values if whole and "planned" in values and "name" in values else None
 
 
-def _repeat(number: int, ran: Ran, pages: dict[int, str]) -> Repeat:
-    """What a run found, by its own journal; its followup.md, if it has one, goes into `pages`."""
+def _repeat(number: int, ran: Ran) -> tuple[Repeat, str]:
+    """What a run found, by its own journal, and its followup.md, empty if it has none."""
     name = ran.run_dir.name if ran.run_dir is not None else ""
     if ran.trouble or ran.run_dir is None:
-        return not_run(number, name, ran.trouble or "it left no run directory", trouble=ran.trouble)
+        return not_run(number, name, ran.trouble or "it left no run directory", trouble=ran.trouble), ""
     try:
         summary, verdict = computed(ran.run_dir)
     except PvloadError as exc:
-        return not_run(number, name, exc.message)
-    page = followup(summary, verdict, manifest_of(ran.run_dir))
-    if page:
-        pages[number] = page
-    return repeat_of(number, name, summary, verdict)
+        return not_run(number, name, exc.message), ""
+    return repeat_of(number, name, summary, verdict), followup(summary, verdict, manifest_of(ran.run_dir))
 
 
 def set_text(name: str, judged: SetVerdict) -> str:
@@ -158,8 +154,7 @@ def set_page(name: str, judged: SetVerdict, pages: Mapping[int, str]) -> str:
     shown = [one for one in judged.repeats if one.number in pages]
     if not shown:
         return ""
-    order = [Result.FAIL, Result.INVALID, Result.INCONCLUSIVE, Result.PASS]
-    worst = min(shown, key=lambda one: (order.index(one.result) if one.result in order else 0, one.number))
+    worst = min(shown, key=lambda one: (severity(one.result or Result.FAIL), one.number))
     title, *rest = pages[worst.number].splitlines()
     first, *others = _answer(judged)
     lines = [

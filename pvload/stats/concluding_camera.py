@@ -12,9 +12,9 @@ import numpy as np
 from pvload.stats.around import NOT_WATCHED, ActionDone, Cycle, StopProbe
 from pvload.stats.around_fold import Answer
 from pvload.stats.camera_runs import StoppedRun, WantedRun
-from pvload.stats.concluding_watchers import NS_PER_S, TO_MS, offset_of
+from pvload.stats.concluding_watchers import offset_of
 from pvload.stats.config import FoldConfig
-from pvload.stats.figures import seconds
+from pvload.stats.figures import NS_PER_S, TO_MS, seconds
 from pvload.stats.sender import SenderFold
 from pvload.stats.summary import LIST_LIMIT, RunFacts
 

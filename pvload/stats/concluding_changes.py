@@ -10,8 +10,8 @@ from pvload.stats.around import Change, ChangeEffect, ChangeOutcome, Changes
 from pvload.stats.around_fold import Answer
 from pvload.stats.changes_seen import ChangeSeen, have_ended
 from pvload.stats.concluding_camera import NEAR_NS, calls_of_camera
-from pvload.stats.concluding_watchers import NS_PER_S, TO_MS, offset_of
-from pvload.stats.figures import seconds
+from pvload.stats.concluding_watchers import offset_of
+from pvload.stats.figures import NS_PER_S, TO_MS, seconds
 from pvload.stats.histogram import Histogram
 from pvload.stats.planned_changes import Planned
 from pvload.stats.refusal import names_a_reason

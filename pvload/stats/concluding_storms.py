@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pvload.stats.around import MethodCalls, Storm, StormStep
-from pvload.stats.concluding_watchers import NS_PER_S, TO_MS, offset_of
+from pvload.stats.concluding_watchers import offset_of
 from pvload.stats.config import FoldConfig
-from pvload.stats.figures import seconds
+from pvload.stats.figures import NS_PER_S, TO_MS, seconds
 from pvload.stats.histogram import Histogram
 from pvload.stats.sender import SenderFold
 from pvload.stats.storm_limits import KEPT_SHARE, KEPT_TIMES, Limit, Shortfall, is_saturated, limit_of

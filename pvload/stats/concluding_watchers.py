@@ -7,14 +7,12 @@ from itertools import pairwise
 
 from pvload.stats.around import ModuleHealth, Observed, ParameterEvents, StateChange, States
 from pvload.stats.counters import Counted, after
-from pvload.stats.figures import seconds
+from pvload.stats.figures import NS_PER_S, TO_MS, seconds
 from pvload.stats.histogram import Histogram
 from pvload.stats.sender import SenderFold
 from pvload.stats.summary import LIST_LIMIT, RunFacts
 from pvload.stats.watching import OTHERS, HealthTally, ObservedTally, StateSeen, Watched
 
-TO_MS = 1e-6
-NS_PER_S = 1_000_000_000
 PARAMETERS = "StreamParameterChanges"
 
 

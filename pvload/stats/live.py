@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from pvload.stats.config import FoldConfig
+from pvload.stats.figures import NS_PER_S, TO_MS
 from pvload.stats.live_part import LivePart, Sums
 from pvload.stats.sender import SenderFold, killed_of
 from pvload.wire.live import LivePopulation
-
-NS_PER_S: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +65,12 @@ def live_figures(senders: list[SenderFold], gone: LivePart, config: FoldConfig) 
         stalls=calls.stalls,
         stalled_now=calls.stalled_now,
         longest_stall_s=calls.longest_ns / NS_PER_S,
-        age_p99_ms=None if p99 is None else p99 / 1e6,
+        age_p99_ms=None if p99 is None else p99 * TO_MS,
         errors=calls.errors,
         unexpected_ends=calls.unexpected_ends,
         admission_refused=calls.admission_refused,
         wait_timeouts=calls.wait_timeouts,
-        lag_ms=whole.lag_ns / 1e6,
+        lag_ms=whole.lag_ns * TO_MS,
         driver_errors=whole.driver_errors,
         delivered=whole.delivered,
         missing_records=whole.missing_records,

@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 
 from pvload.stats.call import CallFold
+from pvload.stats.figures import NS_PER_S
 from pvload.stats.histogram import Histogram, Int64s
 from pvload.stats.sender import LIVE_SPAN_NS, SenderFold
 from pvload.stats.tally import Tally
 from pvload.wire.event import Kind
 
-NS_PER_S: Final = 1_000_000_000
 FOR_EVER_NS: Final = 2**62
 
 _Calls = Container[tuple[str, int]]
